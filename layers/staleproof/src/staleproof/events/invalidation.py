@@ -1,0 +1,141 @@
+"""`Invalidation`: one applied change, as the journal, the bus and the peers carry it.
+
+It is idempotent and commutative: applying it twice, or after a later one, ends in the same state. It has
+no ordering field on purpose. JSON on the wire, so that any language and a person at a console can read it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from binascii import hexlify
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from staleproof.errors import MalformedEventError, UnsupportedEventVersionError
+from staleproof.keys import MAX_KEY_BYTES
+from staleproof.tags import MAX_TAG_BYTES, ROOT, TagId, tag_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMA = 1
+PART = 64
+"""Targets a journal record holds at most: a near cache reads its last record again at every check."""
+
+_Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TAG_BYTES)]
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=8 * MAX_KEY_BYTES)]
+
+
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Why an invalidation happened, for `explain`.
+
+    Attributes:
+        source: where the change came from, such as `dynamodb:Flights` or `application`.
+        rules: names of the rules that matched.
+        position: the record's place in its source, such as a shard's sequence number.
+        entity: what changed, in the source's own words.
+        operation: `insert`, `modify`, `remove` or a source's own word.
+        changed_ms: UTC milliseconds of the change at its source, 0 if unknown.
+    """
+
+    source: str = "application"
+    rules: tuple[str, ...] = ()
+    position: str = ""
+    entity: str = ""
+    operation: str = ""
+    changed_ms: int = 0
+
+
+class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Tags and keys to forget in one namespace, and why.
+
+    Attributes:
+        id: the event's identity, kept across regions and redeliveries.
+        origin: the region where it was first applied; only that region replicates it.
+        namespace: the namespace it concerns.
+        tags: tag texts.
+        keys: key texts.
+        clear: forget the whole namespace.
+        row_version: the source row's version after the change, or None. With it, a load that read an older
+            row from a lagging replica is served but not stored, for *lag_ms*.
+        lag_ms: how long a replica of the source may lag behind, in milliseconds.
+        at_ms: UTC milliseconds at which the origin applied it.
+        trace: trace id, or "".
+        schema: version of this very shape.
+    """
+
+    id: str
+    origin: str
+    namespace: str
+    tags: tuple[_Tag, ...] = ()
+    keys: tuple[_Key, ...] = ()
+    clear: bool = False
+    row_version: int | None = None
+    lag_ms: int = 0
+    at_ms: int = 0
+    trace: str = ""
+    cause: Cause = Cause()
+    schema: int = SCHEMA
+
+    @property
+    def tag_ids(self) -> list[TagId]:
+        """The wire ids of everything that it rotates, the root for `clear`."""
+        ids = [tag_id(tag) for tag in self.tags]
+        return [ROOT, *ids] if self.clear else ids
+
+    def parts(self, size: int = PART) -> Iterator[Invalidation]:
+        """Yield it in pieces of at most *size* tags and *size* keys, all with its id."""
+        if len(self.tags) <= size and len(self.keys) <= size:
+            yield self
+            return
+        for start in range(0, max(len(self.tags), len(self.keys)), size):
+            piece = slice(start, start + size)
+            yield msgspec.structs.replace(
+                self, tags=self.tags[piece], keys=self.keys[piece], clear=self.clear and start == 0
+            )
+
+
+def new_id() -> str:
+    """Return a fresh event id: 48 bits of UTC milliseconds, then 80 random bits, in hex; it sorts by time."""
+    return f"{time.time_ns() // 1_000_000:012x}" + hexlify(os.urandom(10)).decode()
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Invalidation)
+
+
+def encode(invalidation: Invalidation) -> bytes:
+    """Return the wire form, JSON."""
+    return _encoder.encode(invalidation)
+
+
+def decode(raw: bytes | str) -> Invalidation:
+    """Read the wire form.
+
+    Raises:
+        MalformedEventError: it is no JSON, or a field is missing or has the wrong shape.
+        UnsupportedEventVersionError: its schema is newer than this release reads.
+    """
+    try:
+        return _checked(_decoder.decode(raw))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MalformedEventError(f"invalidation: {error}; send the JSON of schema {SCHEMA}") from error
+
+
+def convert(document: Any) -> Invalidation:
+    """Read a wire form that some transport has already parsed from JSON; raises as `decode` does."""
+    try:
+        return _checked(msgspec.convert(document, Invalidation))
+    except msgspec.MsgspecError as error:
+        raise MalformedEventError(f"invalidation: {error}; send the JSON of schema {SCHEMA}") from error
+
+
+def _checked(invalidation: Invalidation) -> Invalidation:
+    if invalidation.schema != SCHEMA:
+        raise UnsupportedEventVersionError(
+            f"invalidation {invalidation.id!r} has schema {invalidation.schema}; this release reads {SCHEMA}: "
+            "upgrade the consumer, then redrive"
+        )
+    return invalidation

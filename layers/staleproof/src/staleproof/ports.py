@@ -1,0 +1,220 @@
+"""Every port of the library: what a cache server must be able to do, said without naming one.
+
+A provider works for one namespace. Its methods are the *steps* of the algorithm, each at most one round
+trip on a single server; what is decided between them stands in `staleproof.cache.plans`.
+`AsyncProvider` has the same methods as coroutines, held equal by a test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from staleproof.events import Invalidation
+    from staleproof.tags import TagId
+
+JournalId = str
+"""A place in a journal, `milliseconds-sequence` as Redis streams write it."""
+
+
+def journal_order(place: JournalId) -> tuple[int, int]:
+    """Return *place* as numbers that compare in journal order."""
+    milliseconds, _, sequence = place.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+class JournalPage(NamedTuple):
+    """What a journal holds after a cursor.
+
+    Attributes:
+        records: the applied invalidations after the cursor, oldest first; None stands for an unreadable one.
+        last: the place of the newest record read, the next cursor; "" if the journal does not exist.
+        contiguous: the cursor itself was still there, so nothing between was trimmed or lost.
+        complete: nothing more was in the journal when it was read.
+    """
+
+    records: Sequence[tuple[JournalId, Invalidation | None]]
+    last: JournalId
+    contiguous: bool
+    complete: bool
+
+
+class Observed(NamedTuple):
+    """One atomic look at a key: its stored entry (or None), and the current versions of the tags asked for."""
+
+    entry: bytes | None
+    versions: Sequence[bytes | None]
+
+
+class Snapshot(NamedTuple):
+    """Versions captured before a load.
+
+    Attributes:
+        versions: one a tag, created where it was missing.
+        min_versions: the least acceptable row version a tag, or None.
+        guard: the striped counters, or None if they were not asked for.
+    """
+
+    versions: Sequence[bytes]
+    min_versions: Sequence[int | None]
+    guard: bytes | None
+
+
+class Begun(NamedTuple):
+    """A load may start.
+
+    Attributes:
+        snapshot: the versions to store with the value.
+        leased: whether the key's lease is ours; without it the value must not be stored.
+    """
+
+    snapshot: Snapshot
+    leased: bool
+
+
+class Provider(Protocol):
+    """A cache server, seen through one namespace.
+
+    Every method raises `ProviderUnavailableError` (retry) or `ProviderRejectedError` (do not).
+    """
+
+    namespace: str
+
+    def read(self, key: str, tags: Sequence[TagId]) -> Observed:
+        """Return the entry and the versions of *tags*, in one round trip."""
+        ...
+
+    def read_following(
+        self, key: str, tags: Sequence[TagId], cursor: JournalId, limit: int
+    ) -> tuple[JournalPage, Observed]:
+        """Read the journal after *cursor*, and then what `read` returns, in one round trip, in this order."""
+        ...
+
+    def begin(
+        self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> Begun:
+        """Snapshot *tags* and take the key's lease under the name *lease*, in this order, in one round trip."""
+        ...
+
+    def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
+        """Return the versions of *tags*, creating those that are missing, and then the guard if asked."""
+        ...
+
+    def store(
+        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
+    ) -> bool:
+        """Store *entry* and give the lease back, if it is still ours; say whether it was.
+
+        Prolongs the tags' versions to at least *tag_ttl_ms*. A *ttl_ms* of 0 is for ever.
+        """
+        ...
+
+    def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+        """Store *entry* and break any lease on the key, so that no load in flight overwrites it."""
+        ...
+
+    def release(self, key: str, lease: bytes) -> None:
+        """Give the lease back, if it is still ours."""
+        ...
+
+    def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
+        """Bump the guards, rotate the tags, remove keys with their leases, append to the journal, in this order.
+
+        Returns the journal place of each part. Returning *is* the acknowledgement: what is raised instead
+        must be tried again, which is harmless.
+        """
+        ...
+
+    def journal(self, cursor: JournalId, limit: int) -> JournalPage:
+        """Read at most *limit* records after *cursor*."""
+        ...
+
+    def journal_end(self) -> JournalId:
+        """Return the place of the newest record, appending an empty one if the journal does not exist."""
+        ...
+
+    def close(self) -> None:
+        """Close connections; the provider may be used again and reconnects."""
+        ...
+
+
+class AsyncProvider(Protocol):
+    """`Provider`, as coroutines."""
+
+    namespace: str
+
+    async def read(self, key: str, tags: Sequence[TagId]) -> Observed:
+        """See `Provider.read`."""
+        ...
+
+    async def read_following(
+        self, key: str, tags: Sequence[TagId], cursor: JournalId, limit: int
+    ) -> tuple[JournalPage, Observed]:
+        """See `Provider.read_following`."""
+        ...
+
+    async def begin(
+        self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> Begun:
+        """See `Provider.begin`."""
+        ...
+
+    async def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
+        """See `Provider.snapshot`."""
+        ...
+
+    async def store(
+        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
+    ) -> bool:
+        """See `Provider.store`."""
+        ...
+
+    async def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+        """See `Provider.put`."""
+        ...
+
+    async def release(self, key: str, lease: bytes) -> None:
+        """See `Provider.release`."""
+        ...
+
+    async def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
+        """See `Provider.invalidate`."""
+        ...
+
+    async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
+        """See `Provider.journal`."""
+        ...
+
+    async def journal_end(self) -> JournalId:
+        """See `Provider.journal_end`."""
+        ...
+
+    async def close(self) -> None:
+        """See `Provider.close`."""
+        ...
+
+
+class Follower(Protocol):
+    """The journal as a link to a peer region sees it: what it was handed, and what is still owed.
+
+    A *name* is a link's, such as `eu-west-1`. A position only ever moves forward past records that were
+    delivered, so a crash ships again and never skips.
+    """
+
+    def undelivered(self, name: str, limit: int) -> JournalPage:
+        """Return the records after the link's position that were not pushed to it."""
+        ...
+
+    def pushed(self, name: str, places: Sequence[JournalId]) -> None:
+        """Note that the records at *places* were delivered ahead of the position."""
+        ...
+
+    def advance(self, name: str, place: JournalId) -> None:
+        """Move the link's position to *place*; earlier pushes are forgotten."""
+        ...
+
+    def trim(self, horizon_ms: int) -> int:
+        """Drop records older than *horizon_ms* that every link has passed; return how many went."""
+        ...
