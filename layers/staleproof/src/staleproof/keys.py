@@ -12,7 +12,7 @@ script may touch both in cluster mode.
 `sp:NS:{kKEY}:l`    lease of that key
 `sp:NS:v:TAGID`     version of a tag (8 random bytes)
 `sp:NS:m:TAGID`     least row version that a load under this tag may have
-`sp:NS:guard`       striped counters, see `staleproof.providers.guard`
+`sp:NS:guard`       striped counters, see `staleproof.policies.guard`
 `sp:NS:journal`     stream of applied invalidations
 `sp:NS:followers`   hash: follower name to its position in the journal
 ==================  ====================================================
@@ -50,27 +50,27 @@ def text(value: Any) -> str:
     Raises:
         ConfigurationError: the value has no single obvious text (a list, a dict, an arbitrary object).
     """
-    kind = type(value)
-    if kind is str:
-        return str(value.translate(_RESERVED))
-    if kind is int:
-        return str(value)
-    if isinstance(value, Enum):
-        return text(value.value)
+    if type(value) is str:
+        return value.translate(_RESERVED)
     if value is None:
         return "%none"  # no escaped string looks so: after % it has two hex digits
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float | Decimal | UUID):
-        return str(value).translate(_RESERVED)
-    if isinstance(value, datetime | date):
-        return value.isoformat().translate(_RESERVED)
-    if isinstance(value, bytes):
-        return value.hex()
+    if isinstance(value, Enum):
+        return text(value.value)
+    for kind, render in _RENDERERS:
+        if isinstance(value, kind):
+            return render(value).translate(_RESERVED)
     raise ConfigurationError(
-        f"a key field cannot be made of {kind.__name__}; pass a str, int, float, bool, bytes, date, UUID, "
+        f"a key field cannot be made of {type(value).__name__}; pass a str, int, float, bool, bytes, date, UUID, "
         "Decimal or Enum, or name an attribute of it in the template, such as {user.id}"
     )
+
+
+_RENDERERS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
+    (bool, lambda value: "true" if value else "false"),
+    ((str, int, float, Decimal, UUID), str),
+    ((datetime, date), lambda value: value.isoformat()),
+    ((bytes, bytearray), lambda value: value.hex()),
+)
 
 
 class Template:
@@ -96,7 +96,8 @@ class Template:
             name = match.group(1)
             if not _NAME.match(name):
                 raise ConfigurationError(
-                    f"template {source!r}: field {match.group(0)!r} is not a name; write {{name}} or {{name.attribute}}"
+                    f"template {source!r}: field {match.group(0)!r} is not a name; "
+                    "write {name} or {name.attribute}"
                 )
             yield name, True
             last = match.end()
@@ -123,17 +124,26 @@ class Template:
         )
 
     def expression(self) -> str:
-        """Return Python source (an f-string over the parameters) that renders this template fast.
+        """Return Python source that renders this template fast, over variables named as its fields' heads.
 
-        `int` and short identifiers skip the escape; `text` must be in scope as `_text`.
+        An `int` skips the escape. `text` must be in scope as `_text`, `attribute` as `_attribute`.
         """
-        pieces = []
-        for part, is_field in self._parts:
-            if is_field:
-                pieces.append(f"{{{part} if type({part}) is int else _text({part})}}")
-            else:
-                pieces.append(_quoted(part))
+        pieces = [_hole(part) if is_field else _quoted(part) for part, is_field in self._parts]
         return "f'" + "".join(pieces) + "'"
+
+
+def _hole(field: str) -> str:
+    head, _, path = field.partition(".")
+    if path:
+        return f'{{_text(_attribute({head}, "{path}"))}}'
+    return f"{{{head} if type({head}) is int else _text({head})}}"
+
+
+def attribute(value: Any, path: str) -> Any:
+    """Follow the dotted *path* from *value* through attributes and mapping keys."""
+    for name in path.split("."):
+        value = value[name] if hasattr(value, "keys") else getattr(value, name)
+    return value
 
 
 def _quoted(literal: str) -> str:
@@ -142,14 +152,11 @@ def _quoted(literal: str) -> str:
 
 
 def _resolve(path: str, values: Mapping[str, Any], source: str) -> Any:
-    head, *attributes = path.split(".")
+    head, _, rest = path.partition(".")
     try:
-        value = values[head]
-        for name in attributes:
-            value = value[name] if hasattr(value, "keys") else getattr(value, name)
+        return attribute(values[head], rest) if rest else values[head]
     except (KeyError, AttributeError) as error:
         raise ConfigurationError(f"template {source!r}: no value for field {path!r}") from error
-    return value
 
 
 @lru_cache(maxsize=1_024)
@@ -170,12 +177,23 @@ class Keyspace:
         ConfigurationError: the namespace is not 1 to 64 of letters, digits, `_`, `.`, `-`.
     """
 
-    __slots__ = ("_entry", "_min", "_prefix", "_version", "followers", "guard", "journal", "namespace", "version")
+    __slots__ = (
+        "_entry",
+        "_min",
+        "_prefix",
+        "_version",
+        "followers",
+        "guard",
+        "journal",
+        "namespace",
+        "version",
+    )
 
     def __init__(self, namespace: str) -> None:
         if not _NAMESPACE.match(namespace):
             raise ConfigurationError(
-                f"namespace {namespace!r} must be 1 to 64 of letters, digits, '_', '.', '-', starting with a letter or digit"
+                f"namespace {namespace!r} must be 1 to 64 of letters, digits, '_', '.', '-', "
+                "starting with a letter or digit"
             )
         self.namespace = namespace
         self._prefix = f"sp:{namespace}:".encode()

@@ -102,6 +102,11 @@ def new_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}" + hexlify(os.urandom(10)).decode()
 
 
+def genesis(namespace: str) -> Invalidation:
+    """Return the empty record that opens a journal, so that a follower has a place to stand."""
+    return Invalidation(id=new_id(), origin="", namespace=namespace)
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Invalidation)
 

@@ -1,0 +1,62 @@
+"""The default codec: MessagePack by type. Never pickle: a cache that others can write to must not run code."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from staleproof.errors import CodecError, ConfigurationError
+
+T = TypeVar("T")
+CODEC_ID = 0
+_encoder = msgspec.msgpack.Encoder()
+
+
+class MsgpackCodec(Generic[T]):
+    """Encode and decode values of one type: builtins, dataclasses, TypedDicts, NamedTuples, msgspec Structs.
+
+    Args:
+        kind: the type to read back; `Any` gives builtins only (a stored date comes back as its text).
+
+    Raises:
+        ConfigurationError: *kind* is a type that MessagePack cannot carry.
+    """
+
+    __slots__ = ("_decode", "kind")
+
+    codec_id = CODEC_ID
+
+    def __init__(self, kind: Any = Any) -> None:
+        self.kind = kind
+        try:
+            self._decode = msgspec.msgpack.Decoder(kind).decode
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"results of type {kind!r} cannot be cached: {error}; "
+                "annotate a dataclass, TypedDict, NamedTuple, msgspec Struct or builtin type"
+            ) from error
+
+    def encode(self, value: T) -> bytes:
+        """Return the bytes of *value*.
+
+        Raises:
+            CodecError: it holds something MessagePack cannot carry.
+        """
+        try:
+            return _encoder.encode(value)
+        except (TypeError, OverflowError, msgspec.MsgspecError, RecursionError) as error:
+            raise CodecError(
+                f"a {type(value).__name__} cannot be stored: {error}; return builtins, dataclasses or Structs"
+            ) from error
+
+    def decode(self, payload: bytes | memoryview) -> T:
+        """Return the value of *payload*.
+
+        Raises:
+            CodecError: the bytes are not of this type (an older release's shape, another program's key).
+        """
+        try:
+            return self._decode(payload)  # type: ignore[no-any-return]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise CodecError(f"a stored value is not a {self.kind!r}: {error}") from error

@@ -1,0 +1,87 @@
+"""The memory provider's asyncio face: the same table, never waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from staleproof.clock import SYSTEM_CLOCK, Clock
+from staleproof.providers.memory import DEFAULT_MAX_CELLS, MemoryProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from staleproof.events import Invalidation
+    from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
+    from staleproof.tags import TagId
+
+
+class AsyncMemoryProvider:
+    """One namespace in a dictionary; implements `AsyncProvider`.
+
+    Args:
+        namespace: the namespace it serves.
+        clock: the source of time.
+        max_cells: see `MemoryProvider`.
+        inner: an existing table to share with a blocking face.
+    """
+
+    def __init__(
+        self,
+        namespace: str = "local",
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        max_cells: int = DEFAULT_MAX_CELLS,
+        inner: MemoryProvider | None = None,
+    ) -> None:
+        self.inner = inner or MemoryProvider(namespace, clock=clock, max_cells=max_cells)
+        self.namespace = self.inner.namespace
+        self.keys = self.inner.keys
+
+    async def read(self, key: str, tags: Sequence[TagId]) -> Observed:
+        """See `AsyncProvider.read`."""
+        return self.inner.read(key, tags)
+
+    async def read_following(
+        self, key: str, tags: Sequence[TagId], cursor: JournalId, limit: int
+    ) -> tuple[JournalPage, Observed]:
+        """See `AsyncProvider.read_following`."""
+        return self.inner.read_following(key, tags, cursor, limit)
+
+    async def begin(
+        self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> Begun:
+        """See `AsyncProvider.begin`."""
+        return self.inner.begin(key, tags, lease, lease_ms, tag_ttl_ms, guard=guard)
+
+    async def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
+        """See `AsyncProvider.snapshot`."""
+        return self.inner.snapshot(tags, tag_ttl_ms, guard=guard)
+
+    async def store(
+        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
+    ) -> bool:
+        """See `AsyncProvider.store`."""
+        return self.inner.store(key, entry, ttl_ms, tags, tag_ttl_ms, lease)
+
+    async def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+        """See `AsyncProvider.put`."""
+        self.inner.put(key, entry, ttl_ms, tags, tag_ttl_ms)
+
+    async def release(self, key: str, lease: bytes) -> None:
+        """See `AsyncProvider.release`."""
+        self.inner.release(key, lease)
+
+    async def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
+        """See `AsyncProvider.invalidate`."""
+        return self.inner.invalidate(invalidations)
+
+    async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
+        """See `AsyncProvider.journal`."""
+        return self.inner.journal(cursor, limit)
+
+    async def journal_end(self) -> JournalId:
+        """See `AsyncProvider.journal_end`."""
+        return self.inner.journal_end()
+
+    async def close(self) -> None:
+        """Nothing is held open; the contents stay."""

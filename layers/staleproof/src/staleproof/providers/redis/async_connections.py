@@ -1,0 +1,113 @@
+"""`Connections` for asyncio: the same exchanges over redis-py's asyncio connections.
+
+A connection belongs to the event loop that made it. Where each invocation runs a loop of its own
+(`asyncio.run` in a Lambda handler), a new loop starts with an empty pool instead of another loop's dead sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import redis.asyncio
+from redis.exceptions import RedisError, ResponseError
+
+from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, OPTIONS, where
+from staleproof.providers.redis.failures import TRANSPORT, translate
+
+if TYPE_CHECKING:
+    from staleproof.providers.redis.steps import Exchange
+
+
+class AsyncConnections:
+    """See `Connections`."""
+
+    def __init__(
+        self, url: str, *, timeout: float = DEFAULT_TIMEOUT, max_connections: int = DEFAULT_MAX_CONNECTIONS
+    ) -> None:
+        try:
+            pool: Any = redis.asyncio.ConnectionPool.from_url(
+                url, socket_timeout=timeout, socket_connect_timeout=timeout, **OPTIONS
+            )
+        except ValueError as error:
+            raise ConfigurationError(
+                f"cache URL: {error}; write redis://host:port/0, or rediss:// for TLS"
+            ) from error
+        self._pool = pool
+        self.where = where(pool.connection_kwargs)
+        self._timeout = timeout
+        self._max = max_connections
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._idle: list[Any] = []
+        self._turns = asyncio.Semaphore(max_connections)
+
+    async def exchange(self, exchange: Exchange) -> list[Any]:
+        """See `Connections.exchange`."""
+        self._enter_loop()
+        turns = self._turns
+        if turns.locked():
+            await self._wait_for_turn(turns)
+        else:
+            await turns.acquire()
+        try:
+            return await self._exchange(exchange)
+        finally:
+            turns.release()
+
+    def _enter_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._idle = []
+            self._turns = asyncio.Semaphore(self._max)
+
+    async def _wait_for_turn(self, turns: asyncio.Semaphore) -> None:
+        try:
+            await asyncio.wait_for(turns.acquire(), self._timeout)
+        except TimeoutError as error:
+            raise ProviderUnavailableError(
+                f"all {self._max} connections to {self.where} stayed busy for {self._timeout} s; "
+                "raise max_connections or lower the concurrency, then retry"
+            ) from error
+
+    async def _exchange(self, exchange: Exchange) -> list[Any]:
+        reused = bool(self._idle)
+        connection = self._idle.pop() if reused else self._pool.make_connection()
+        try:
+            return await self._attempt(connection, exchange)
+        except TRANSPORT as error:
+            if not reused:
+                raise translate(error, self.where) from error
+        except RedisError as error:
+            raise translate(error, self.where) from error
+        try:
+            return await self._attempt(self._pool.make_connection(), exchange)
+        except (RedisError, OSError) as error:
+            raise translate(error, self.where) from error
+
+    async def _attempt(self, connection: Any, exchange: Exchange) -> list[Any]:
+        try:
+            await connection.connect()
+            await connection.send_packed_command([exchange.packed], check_health=False)
+            replies = [await self._reply(connection) for _ in range(exchange.replies)]
+        except BaseException:
+            # Cancelled in mid-exchange: unread replies would answer somebody else's question.
+            await connection.disconnect(nowait=True)
+            raise
+        self._idle.append(connection)
+        return replies
+
+    @staticmethod
+    async def _reply(connection: Any) -> Any:
+        try:
+            return await connection.read_response(disable_decoding=True)
+        except ResponseError as error:
+            return error
+
+    async def close(self) -> None:
+        """Close idle connections; the next exchange reconnects."""
+        idle, self._idle = self._idle, []
+        if asyncio.get_running_loop() is self._loop:
+            for connection in idle:
+                await connection.disconnect()

@@ -1,0 +1,142 @@
+"""The asyncio Redis/Valkey provider: the steps of `steps` and `journal` over `AsyncConnections`."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError
+
+from staleproof.keys import Keyspace
+from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
+from staleproof.providers.redis.async_connections import AsyncConnections
+from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
+from staleproof.providers.redis.failures import translate
+from staleproof.providers.redis.journal import JournalSteps
+from staleproof.providers.redis.provider import JOURNAL_HORIZON_MS, TRIM_EVERY
+from staleproof.providers.redis.steps import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from staleproof.events import Invalidation
+    from staleproof.providers.redis.steps import Step
+    from staleproof.tags import TagId
+
+    R = TypeVar("R")
+
+
+class AsyncRedisProvider:
+    """One namespace on one Redis or Valkey server; implements `AsyncProvider`.
+
+    Args:
+        connections: where the exchanges go; shared by the providers of several namespaces if you like.
+        namespace: the namespace it serves.
+        horizon_ms: how long the journal keeps a record that no link needs any more.
+    """
+
+    def __init__(
+        self, connections: AsyncConnections, namespace: str, *, horizon_ms: int = JOURNAL_HORIZON_MS
+    ) -> None:
+        self.namespace = namespace
+        self.keys = Keyspace(namespace)
+        self._connections = connections
+        self._exchange = connections.exchange
+        self._steps = JournalSteps(self.keys)
+        self._scripted = JournalSteps(self.keys, scripted=True)
+        self._horizon_ms = horizon_ms
+        self._invalidations = count(1)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        namespace: str,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+    ) -> AsyncRedisProvider:
+        """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply."""
+        return cls(AsyncConnections(url, timeout=timeout, max_connections=max_connections), namespace)
+
+    async def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
+        try:
+            return await self._drive(step(self._steps))
+        except NoScriptError:
+            return await self._drive(step(self._scripted))
+
+    async def _drive(self, step: Step[R]) -> R:
+        replies: Any = None
+        while True:
+            try:
+                exchange = step.send(replies)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            replies = await self._exchange(exchange)
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise self._failed(reply)
+
+    def _failed(self, error: Exception) -> Exception:
+        return error if isinstance(error, NoScriptError) else translate(error, self._connections.where)
+
+    async def read(self, key: str, tags: Sequence[TagId]) -> Observed:
+        """See `AsyncProvider.read`; the hot path, so without a generator."""
+        reply = (await self._exchange(Exchange(self._steps.look(key, tags), 1)))[0]
+        if isinstance(reply, Exception):
+            raise self._failed(reply)
+        return Observed(reply[0], reply[1:])
+
+    async def read_following(
+        self, key: str, tags: Sequence[TagId], cursor: JournalId, limit: int
+    ) -> tuple[JournalPage, Observed]:
+        """See `AsyncProvider.read_following`."""
+        return await self._run(lambda steps: steps.read_following(key, tags, cursor, limit))
+
+    async def begin(
+        self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> Begun:
+        """See `AsyncProvider.begin`."""
+        return await self._run(lambda steps: steps.begin(key, tags, lease, lease_ms, tag_ttl_ms, guard=guard))
+
+    async def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
+        """See `AsyncProvider.snapshot`."""
+        return await self._run(lambda steps: steps.snapshot(tags, tag_ttl_ms, guard=guard))
+
+    async def store(
+        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
+    ) -> bool:
+        """See `AsyncProvider.store`."""
+        return await self._run(lambda steps: steps.store(key, entry, ttl_ms, tags, tag_ttl_ms, lease))
+
+    async def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+        """See `AsyncProvider.put`."""
+        await self._run(lambda steps: steps.put(key, entry, ttl_ms, tags, tag_ttl_ms))
+
+    async def release(self, key: str, lease: bytes) -> None:
+        """See `AsyncProvider.release`."""
+        await self._run(lambda steps: steps.release(key, lease))
+
+    async def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
+        """See `AsyncProvider.invalidate`."""
+        places = await self._run(lambda steps: steps.invalidate(invalidations))
+        if next(self._invalidations) % TRIM_EVERY == 0:
+            await self.trim(self._horizon_ms)
+        return places
+
+    async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
+        """See `AsyncProvider.journal`."""
+        return await self._run(lambda steps: steps.journal(cursor, limit))
+
+    async def journal_end(self) -> JournalId:
+        """See `AsyncProvider.journal_end`."""
+        return await self._run(lambda steps: steps.journal_end())
+
+    async def trim(self, horizon_ms: int) -> int:
+        """See `Follower.trim`."""
+        return await self._run(lambda steps: steps.trim(horizon_ms))
+
+    async def close(self) -> None:
+        """Close idle connections; the next call reconnects."""
+        await self._connections.close()

@@ -1,0 +1,60 @@
+"""What redis-py raises, in our words. The border: nothing of redis-py's error tree goes further up."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import redis.exceptions as theirs
+
+from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRANSPORT = (theirs.ConnectionError, theirs.TimeoutError, OSError)
+"""The connection is of no further use."""
+
+_PASSING = (
+    theirs.BusyLoadingError,
+    theirs.ReadOnlyError,
+    theirs.TryAgainError,
+    theirs.ClusterDownError,
+    theirs.MasterDownError,
+    theirs.MaxConnectionsError,
+)
+_PASSING_WORDS = (
+    "LOADING",
+    "READONLY",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "BUSY",
+    "NOREPLICAS",
+    "UNBLOCKED",
+)
+_REJECTED = (theirs.AuthenticationError, theirs.AuthorizationError)
+
+
+def translate(error: BaseException, where: str) -> ProviderError:
+    """Return our error for redis-py's *error*; *where* names the server, without credentials."""
+    if isinstance(error, _REJECTED):
+        return ProviderRejectedError(
+            f"{where} refused the credentials: {error}; check user, password or IAM policy"
+        )
+    if isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS):
+        return ProviderUnavailableError(f"{where} is not ready: {error}; retry")
+    if isinstance(error, TRANSPORT):
+        return ProviderUnavailableError(
+            f"{where} cannot be reached: {error}; retry, and check endpoint, security group and TLS if it lasts"
+        )
+    return ProviderRejectedError(f"{where} refused a command: {error}")
+
+
+@contextmanager
+def mapped(where: str) -> Iterator[None]:
+    """Translate whatever redis-py raises inside."""
+    try:
+        yield
+    except (theirs.RedisError, OSError) as error:
+        raise translate(error, where) from error

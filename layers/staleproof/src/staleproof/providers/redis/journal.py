@@ -1,0 +1,113 @@
+"""The journal as a Redis stream: pages after a cursor, positions of links, and trimming; without I/O.
+
+A page is read from the cursor *inclusive*: the server returns the cursor's own record first if nothing was
+trimmed, deleted, re-created or lost in a failover between. If it does not, the page says so, and a near cache
+clears (P6). One command answers both "what is new" and "did I miss anything".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from staleproof.errors import EventError
+from staleproof.events import invalidation as records
+from staleproof.ports import JournalId, JournalPage, Observed, journal_order
+from staleproof.providers.redis.steps import Exchange, Steps, commands
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from staleproof.events import Invalidation
+    from staleproof.providers.redis.steps import Command, Step
+    from staleproof.tags import TagId
+
+MARGIN_MS = 1
+
+
+def range_after(stream: bytes, cursor: JournalId, limit: int) -> Command:
+    """Return the command that reads *limit* records after *cursor*, and the cursor's own before them."""
+    return ("XRANGE", stream, cursor or "-", "+", "COUNT", limit + (1 if cursor else 0))
+
+
+def page(reply: Sequence[tuple[bytes, Sequence[bytes]]], cursor: JournalId, limit: int) -> JournalPage:
+    """Turn the reply to `range_after` into a page."""
+    contiguous = not cursor or bool(reply and reply[0][0].decode() == cursor)
+    found = reply[1:] if cursor and contiguous else reply
+    kept = [(place.decode(), _record(fields)) for place, fields in found[:limit]]
+    last = kept[-1][0] if kept else (cursor if contiguous else "")
+    return JournalPage(kept, last, contiguous, len(found) < limit)
+
+
+def _record(fields: Sequence[bytes]) -> Invalidation | None:
+    try:
+        return records.decode(dict(zip(fields[::2], fields[1::2], strict=True))[b"d"])
+    except (KeyError, ValueError, EventError):
+        return None
+
+
+class JournalSteps(Steps):
+    """The steps of `Steps`, and those that read the journal."""
+
+    def read_following(
+        self, key: str, tags: Sequence[TagId], cursor: JournalId, limit: int
+    ) -> Step[tuple[JournalPage, Observed]]:
+        """The journal first: what it does not name yet was not acknowledged when the entry was read."""
+        follow = commands([range_after(self.keys.journal, cursor, limit)])
+        reply, (entry, *versions) = yield Exchange(follow.packed + self.look(key, tags), 2)
+        return page(reply, cursor, limit), Observed(entry, versions)
+
+    def journal(self, cursor: JournalId, limit: int) -> Step[JournalPage]:
+        """See `Provider.journal`."""
+        (reply,) = yield commands([range_after(self.keys.journal, cursor, limit)])
+        return page(reply, cursor, limit)
+
+    def journal_end(self) -> Step[JournalId]:
+        """See `Provider.journal_end`."""
+        (newest,) = yield commands([("XREVRANGE", self.keys.journal, "+", "-", "COUNT", 1)])
+        if not newest:
+            opening = records.encode(records.genesis(self.keys.namespace))
+            (place,) = yield commands([("XADD", self.keys.journal, "*", "d", opening)])
+            return str(place.decode())
+        return str(newest[0][0].decode())
+
+    # --- links ---------------------------------------------------------------------------------------
+
+    def undelivered(self, name: str, limit: int) -> Step[JournalPage]:
+        """See `Follower.undelivered`; the first call registers the link, which holds back trimming."""
+        _, position = yield commands(
+            [("HSETNX", self.keys.followers, name, ""), ("HGET", self.keys.followers, name)]
+        )
+        found = yield from self.journal((position or b"").decode(), limit)
+        if not found.records:
+            return found
+        first, last = (journal_order(found.records[at][0])[0] for at in (0, -1))
+        (pushed,) = yield commands([("ZRANGEBYSCORE", self.keys.pushed(name), first, last)])
+        skip = {place.decode() for place in pushed}
+        return found._replace(records=[item for item in found.records if item[0] not in skip])
+
+    def pushed(self, name: str, places: Sequence[JournalId]) -> Step[None]:
+        """See `Follower.pushed`: a sorted set, scored by milliseconds, of places ahead of the position."""
+        members = [word for place in places for word in (journal_order(place)[0], place)]
+        if members:
+            yield commands([("ZADD", self.keys.pushed(name), *members)])
+
+    def advance(self, name: str, place: JournalId) -> Step[None]:
+        """See `Follower.advance`."""
+        behind = journal_order(place)[0] - MARGIN_MS
+        yield commands(
+            [
+                ("HSET", self.keys.followers, name, place),
+                ("ZREMRANGEBYSCORE", self.keys.pushed(name), "-inf", behind),
+            ]
+        )
+
+    def trim(self, horizon_ms: int) -> Step[int]:
+        """See `Follower.trim`; by the server's clock, which also makes the places."""
+        (seconds, _), positions = yield commands([("TIME",), ("HVALS", self.keys.followers)])
+        cutoff = (int(seconds) * 1_000 - horizon_ms, 0)
+        for position in positions:
+            cutoff = min(cutoff, journal_order(position.decode()) if position else (0, 0))
+        (dropped,) = yield commands(
+            [("XTRIM", self.keys.journal, "MINID", f"{max(cutoff[0], 0)}-{cutoff[1]}")]
+        )
+        return int(dropped)

@@ -1,0 +1,158 @@
+"""The blocking Redis/Valkey provider: the steps of `steps` and `journal` over `Connections`."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError
+
+from staleproof.keys import Keyspace
+from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
+from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
+from staleproof.providers.redis.failures import translate
+from staleproof.providers.redis.journal import JournalSteps
+from staleproof.providers.redis.steps import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from staleproof.events import Invalidation
+    from staleproof.providers.redis.steps import Step
+    from staleproof.tags import TagId
+
+    R = TypeVar("R")
+
+JOURNAL_HORIZON_MS = 15 * 60 * 1_000
+"""How far back a journal reaches for near caches, unless a link to another region needs more."""
+
+TRIM_EVERY = 1_024
+"""Invalidations between two trims by the provider itself, so that a journal is bounded without a scheduler."""
+
+
+class RedisProvider:
+    """One namespace on one Redis or Valkey server; implements `Provider` and `Follower`.
+
+    Args:
+        connections: where the exchanges go; shared by the providers of several namespaces if you like.
+        namespace: the namespace it serves.
+        horizon_ms: how long the journal keeps a record that no link needs any more.
+    """
+
+    def __init__(
+        self, connections: Connections, namespace: str, *, horizon_ms: int = JOURNAL_HORIZON_MS
+    ) -> None:
+        self.namespace = namespace
+        self.keys = Keyspace(namespace)
+        self._connections = connections
+        self._exchange = connections.exchange
+        self._steps = JournalSteps(self.keys)
+        self._scripted = JournalSteps(self.keys, scripted=True)
+        self._horizon_ms = horizon_ms
+        self._invalidations = count(1)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        namespace: str,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+    ) -> RedisProvider:
+        """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply."""
+        return cls(Connections(url, timeout=timeout, max_connections=max_connections), namespace)
+
+    def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
+        try:
+            return self._drive(step(self._steps))
+        except NoScriptError:
+            return self._drive(step(self._scripted))
+
+    def _drive(self, step: Step[R]) -> R:
+        replies: Any = None
+        while True:
+            try:
+                exchange = step.send(replies)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            replies = self._exchange(exchange)
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise self._failed(reply)
+
+    def _failed(self, error: Exception) -> Exception:
+        return error if isinstance(error, NoScriptError) else translate(error, self._connections.where)
+
+    def read(self, key: str, tags: Sequence[TagId]) -> Observed:
+        """See `Provider.read`; the hot path, so without a generator."""
+        reply = self._exchange(Exchange(self._steps.look(key, tags), 1))[0]
+        if isinstance(reply, Exception):
+            raise self._failed(reply)
+        return Observed(reply[0], reply[1:])
+
+    def read_following(
+        self, key: str, tags: Sequence[TagId], cursor: JournalId, limit: int
+    ) -> tuple[JournalPage, Observed]:
+        """See `Provider.read_following`."""
+        return self._run(lambda steps: steps.read_following(key, tags, cursor, limit))
+
+    def begin(
+        self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> Begun:
+        """See `Provider.begin`."""
+        return self._run(lambda steps: steps.begin(key, tags, lease, lease_ms, tag_ttl_ms, guard=guard))
+
+    def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
+        """See `Provider.snapshot`."""
+        return self._run(lambda steps: steps.snapshot(tags, tag_ttl_ms, guard=guard))
+
+    def store(
+        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
+    ) -> bool:
+        """See `Provider.store`."""
+        return self._run(lambda steps: steps.store(key, entry, ttl_ms, tags, tag_ttl_ms, lease))
+
+    def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+        """See `Provider.put`."""
+        self._run(lambda steps: steps.put(key, entry, ttl_ms, tags, tag_ttl_ms))
+
+    def release(self, key: str, lease: bytes) -> None:
+        """See `Provider.release`."""
+        self._run(lambda steps: steps.release(key, lease))
+
+    def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
+        """See `Provider.invalidate`."""
+        places = self._run(lambda steps: steps.invalidate(invalidations))
+        if next(self._invalidations) % TRIM_EVERY == 0:
+            self.trim(self._horizon_ms)
+        return places
+
+    def journal(self, cursor: JournalId, limit: int) -> JournalPage:
+        """See `Provider.journal`."""
+        return self._run(lambda steps: steps.journal(cursor, limit))
+
+    def journal_end(self) -> JournalId:
+        """See `Provider.journal_end`."""
+        return self._run(lambda steps: steps.journal_end())
+
+    def undelivered(self, name: str, limit: int) -> JournalPage:
+        """See `Follower.undelivered`."""
+        return self._run(lambda steps: steps.undelivered(name, limit))
+
+    def pushed(self, name: str, places: Sequence[JournalId]) -> None:
+        """See `Follower.pushed`."""
+        self._run(lambda steps: steps.pushed(name, places))
+
+    def advance(self, name: str, place: JournalId) -> None:
+        """See `Follower.advance`."""
+        self._run(lambda steps: steps.advance(name, place))
+
+    def trim(self, horizon_ms: int) -> int:
+        """See `Follower.trim`."""
+        return self._run(lambda steps: steps.trim(horizon_ms))
+
+    def close(self) -> None:
+        """Close idle connections; the next call reconnects."""
+        self._connections.close()

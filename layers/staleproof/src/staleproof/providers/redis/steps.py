@@ -1,0 +1,192 @@
+"""The steps of the algorithm as Redis commands, without I/O.
+
+Theory of operation: a step is a generator that yields an `Exchange` (packed commands, and how many replies
+they have), receives the replies, and returns the step's result. `RedisProvider` and `AsyncRedisProvider` run
+the same steps over their own connections, so what is sent stands in one place. The commands of one exchange
+go to one connection in one write, and the server executes them in order: the algorithm relies on that order
+where a docstring here says so.
+
+Every step may be run twice, when a connection breaks between the server's work and its reply, or when the server
+does not know a script (*scripted* then turns EVALSHA into EVAL). A lease taken by the first run is
+recognised by its name in the second; everything else is idempotent.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hiredis import pack_command as _pack_command
+
+from staleproof.events import invalidation as records
+from staleproof.policies import guard as guards
+from staleproof.ports import Begun, JournalId, Observed, Snapshot
+from staleproof.providers.redis.scripts import FENCE, PROMOTE, RELEASE
+from staleproof.tags import VERSION_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from typing import TypeAlias, TypeVar
+
+    from staleproof.events import Invalidation
+    from staleproof.keys import Keyspace
+    from staleproof.providers.redis.scripts import Script
+    from staleproof.tags import TagId
+
+    R = TypeVar("R")
+    Command: TypeAlias = tuple[Any, ...]
+    Step: TypeAlias = Generator["Exchange", list[Any], R]
+
+CHUNK = 1_000
+"""Keys that a command names at most: ElastiCache Serverless refuses 4,000 arguments."""
+
+STAGED_TTL_MS = 60_000
+"""How long a staged value without a time to live may wait for its promotion."""
+
+
+def _pack(command: Command) -> bytes:
+    packed: bytes = _pack_command(command)
+    return packed
+
+
+class Exchange(NamedTuple):
+    """Packed commands for one connection, and the number of replies to read."""
+
+    packed: bytes
+    replies: int
+
+
+def commands(each: Iterable[Command]) -> Exchange:
+    """Pack *each* command into one exchange."""
+    packed = [_pack(command) for command in each]
+    return Exchange(b"".join(packed), len(packed))
+
+
+class Steps:
+    """The steps for one keyspace."""
+
+    def __init__(self, keys: Keyspace, *, scripted: bool = False) -> None:
+        self.keys = keys
+        self._scripted = scripted
+
+    def _call(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int | str) -> Command:
+        head = ("EVAL", script.body) if self._scripted else ("EVALSHA", script.digest)
+        return (*head, len(keys), *keys, *arguments)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def look(self, key: str, tags: Sequence[TagId]) -> bytes:
+        """Pack the entry and its tags' versions as one MGET, so as one moment."""
+        version = self.keys.version
+        return _pack(("MGET", self.keys.entry(key), *[version(tag) for tag in tags]))
+
+    def read(self, key: str, tags: Sequence[TagId]) -> Step[Observed]:
+        """See `Provider.read`."""
+        ((entry, *versions),) = yield Exchange(self.look(key, tags), 1)
+        return Observed(entry, versions)
+
+    # --- loading ---------------------------------------------------------------------------------
+
+    def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Step[Snapshot]:
+        """Versions, then row fences, then the guard: an invalidation writes these in the opposite order."""
+        offered = _random_versions(tags)
+        replies = yield commands(self._capture(tags, offered, tag_ttl_ms, guard=guard))
+        return (yield from self._captured(offered, replies, guard=guard))
+
+    def begin(
+        self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> Step[Begun]:
+        """The snapshot, and then the lease."""
+        offered = _random_versions(tags)
+        take: Command = ("SET", self.keys.lease(key), lease, "NX", "GET", "PX", lease_ms)
+        replies = yield commands([*self._capture(tags, offered, tag_ttl_ms, guard=guard), take])
+        holder = replies.pop()
+        snapshot = yield from self._captured(offered, replies, guard=guard)
+        return Begun(snapshot, holder is None or holder == lease)
+
+    def _capture(
+        self, tags: Sequence[TagId], offered: Sequence[bytes], ttl_ms: int, *, guard: bool
+    ) -> Iterator[Command]:
+        life = ("PX", ttl_ms) if ttl_ms else ()
+        for tag, version in zip(tags, offered, strict=True):
+            yield ("SET", self.keys.version(tag), version, "NX", "GET", *life)
+        if tags:
+            yield ("MGET", *map(self.keys.min_version, tags))
+        if guard:
+            yield ("GET", self.keys.guard)
+
+    def _captured(self, offered: Sequence[bytes], replies: list[Any], *, guard: bool) -> Step[Snapshot]:
+        held = replies.pop() if guard else None
+        rows = replies.pop() if offered else []
+        versions = [known or mine for known, mine in zip(replies, offered, strict=True)]
+        if guard and not guards.usable(held):
+            held = guards.fresh(os.urandom(guards.EPOCH_BYTES))
+            yield commands([("SET", self.keys.guard, held)])
+        return Snapshot(versions, [None if row is None else int(row) for row in rows], held)
+
+    def store(
+        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
+    ) -> Step[bool]:
+        """Stage the value, then promote it if the lease is ours; one round trip, no value inside a script."""
+        name = self.keys.entry(key)
+        staged = name + b":s" + lease
+        keep = ("1", STAGED_TTL_MS) if not ttl_ms else ("0", ttl_ms)
+        promote = self._call(PROMOTE, (self.keys.lease(key), name, staged), lease, keep[0])
+        stage: Command = ("SET", staged, entry, "PX", keep[1])
+        replies = yield commands([stage, promote, *self._prolong(tags, tag_ttl_ms)])
+        return bool(replies[1])
+
+    def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> Step[None]:
+        """Break the lease before the value is written, so that no older load can follow it."""
+        life = ("PX", ttl_ms) if ttl_ms else ()
+        write: Command = ("SET", self.keys.entry(key), entry, *life)
+        yield commands([("UNLINK", self.keys.lease(key)), write, *self._prolong(tags, tag_ttl_ms)])
+
+    def _prolong(self, tags: Sequence[TagId], ttl_ms: int) -> Iterator[Command]:
+        for tag in tags:
+            name = self.keys.version(tag)
+            yield ("PEXPIRE", name, ttl_ms, "GT") if ttl_ms else ("PERSIST", name)
+
+    def release(self, key: str, lease: bytes) -> Step[None]:
+        """See `Provider.release`."""
+        yield commands([self._call(RELEASE, (self.keys.lease(key),), lease)])
+
+    # --- invalidating ----------------------------------------------------------------------------
+
+    def invalidate(self, invalidations: Sequence[Invalidation]) -> Step[list[JournalId]]:
+        """Guards, row fences, versions, keys with leases, journal: in this order, on one connection."""
+        parts = [part for each in invalidations for part in each.parts()]
+        appends: list[Command] = [
+            ("XADD", self.keys.journal, "*", "d", records.encode(part)) for part in parts
+        ]
+        replies = yield commands([*self._rotate(invalidations), *appends])
+        return [place.decode() for place in replies[len(replies) - len(appends) :]]
+
+    def _rotate(self, invalidations: Sequence[Invalidation]) -> Iterator[Command]:
+        tags = list(dict.fromkeys(tag for each in invalidations for tag in each.tag_ids))
+        for numbers in _chunks(guards.stripes(tags), CHUNK // 4):
+            bumps = [("INCRBY", "u32", f"#{guards.slot(number)}", 1) for number in numbers]
+            yield ("BITFIELD", self.keys.guard, *[word for bump in bumps for word in bump])
+        for each in invalidations:
+            yield from self._fence_rows(each)
+        for names in _chunks([self.keys.version(tag) for tag in tags], CHUNK):
+            yield ("UNLINK", *names)
+        for key in dict.fromkeys(key for each in invalidations for key in each.keys):
+            yield ("UNLINK", self.keys.entry(key), self.keys.lease(key))
+
+    def _fence_rows(self, each: Invalidation) -> Iterator[Command]:
+        if each.row_version is not None and each.lag_ms:
+            for tag in each.tag_ids:
+                yield self._call(FENCE, (self.keys.min_version(tag),), each.row_version, each.lag_ms)
+
+
+def _random_versions(tags: Sequence[TagId]) -> list[bytes]:
+    pool = os.urandom(VERSION_BYTES * len(tags))
+    return [pool[i : i + VERSION_BYTES] for i in range(0, len(pool), VERSION_BYTES)]
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
