@@ -1,0 +1,75 @@
+"""A lock pins everything that its requirements ask for, by hash, without asking the network."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tests.architecture.tree import ROOT, files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", re.MULTILINE)
+LOCKS = [path for path in files() if path.name.endswith(".lock") and path.parent.name == "requirements"]
+PACKAGES = ["layers/staleproof/pyproject.toml", "shared/pyproject.toml"]
+OWN = {"staleproof", "staleproof-pipeline"}
+
+every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+
+
+def pins(lock: Path) -> dict[str, Version]:
+    return {canonicalize_name(name): Version(version) for name, version in PIN.findall(lock.read_text())}
+
+
+def asked(path: Path) -> list[Requirement]:
+    lines = (line.split(" #")[0].strip() for line in path.read_text().splitlines())
+    return [Requirement(line) for line in lines if line and line[0] not in "#-"]
+
+
+def described(package: str) -> list[Requirement]:
+    project = tomllib.loads((ROOT / package).read_text())["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    return [
+        Requirement(text)
+        for text in [*project["dependencies"], *(each for extra in extras for each in extra)]
+    ]
+
+
+def unmet(requirements: list[Requirement], lock: Path) -> list[str]:
+    held = pins(lock)
+    return [
+        str(each)
+        for each in requirements
+        if canonicalize_name(each.name) not in OWN
+        and (
+            (version := held.get(canonicalize_name(each.name))) is None
+            or not each.specifier.contains(version, prereleases=True)
+        )
+    ]
+
+
+@every_lock
+def test_a_lock_holds_what_its_requirements_ask_for(lock: Path) -> None:
+    """Every line of a `.in` file is pinned in its lock, at a version that it allows; `make lock` mends it."""
+    assert unmet(asked(lock.with_suffix(".in")), lock) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_lock_of_the_environment_holds_what_the_packages_need(package: str) -> None:
+    """What a package of ours declares is pinned in the environment's lock, since pip installs it with --no-deps."""
+    assert unmet(described(package), ROOT / "requirements" / "dev.lock") == []
+
+
+@every_lock
+def test_every_pin_has_a_hash(lock: Path) -> None:
+    """No package can be installed whose bytes are not the ones that were reviewed."""
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", lock.read_text().strip())
+
+    assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
