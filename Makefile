@@ -41,7 +41,7 @@ check-floors: env-dev
 	@$(IN) lint-imports
 
 check-docstrings: env-dev
-	@$(IN) interrogate --quiet layers/staleproof/src shared/src
+	@$(IN) interrogate --config pyproject.toml layers/staleproof/src shared/src
 
 check-template: env-dev env-sam
 	@$(IN) cfn-lint template.yaml
