@@ -27,10 +27,15 @@ class Instant(NamedTuple):
 
 
 class Clock(Protocol):
-    """A source of instants. The two readings are attributes, so that a hot path can call them directly."""
+    """A source of instants."""
 
-    monotonic: Callable[[], float]
-    wall: Callable[[], float]
+    def monotonic(self) -> float:
+        """Read the clock that is never set, in seconds from some start."""
+        ...
+
+    def wall(self) -> float:
+        """Read the clock that people set, in seconds UTC since 1970."""
+        ...
 
     def now(self) -> Instant:
         """Read both clocks."""
@@ -38,10 +43,11 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks. The readings are attributes, so that a hot path may bind and call them directly."""
 
-    monotonic: Callable[[], float] = staticmethod(time.monotonic)
-    wall: Callable[[], float] = staticmethod(time.time)
+    def __init__(self) -> None:
+        self.monotonic: Callable[[], float] = time.monotonic
+        self.wall: Callable[[], float] = time.time
 
     def now(self) -> Instant:
         """Read both clocks."""
@@ -69,4 +75,4 @@ class ManualClock:
         self._now = Instant(self._now.monotonic, self._now.wall + seconds)
 
 
-SYSTEM_CLOCK = SystemClock()
+SYSTEM_CLOCK: Clock = SystemClock()

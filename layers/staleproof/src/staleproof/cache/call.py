@@ -1,0 +1,52 @@
+"""`Call`: everything about one read that is known before it starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from staleproof.tags import ROOT, tag_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from staleproof.codecs import MsgpackCodec
+    from staleproof.policies.policy import Policy
+    from staleproof.tags import TagId
+
+
+class Call:
+    """One read of one key.
+
+    Attributes:
+        key: the key's text.
+        tags: the ids that the call names, the namespace's root first.
+        policy: how the value is kept.
+        codec: how it is written and read back.
+        tags_from: further tags, from the loaded value; or None.
+        row_version: the version of the loaded row, from the value; or None.
+    """
+
+    __slots__ = ("codec", "key", "policy", "row_version", "tags", "tags_from")
+
+    def __init__(
+        self,
+        key: str,
+        tags: Sequence[str],
+        policy: Policy,
+        codec: MsgpackCodec[Any],
+        tags_from: Callable[[Any], Iterable[str]] | None = None,
+        row_version: Callable[[Any], int | None] | None = None,
+    ) -> None:
+        self.key = key
+        self.tags: list[TagId] = [ROOT, *map(tag_id, tags)]
+        self.policy = policy
+        self.codec = codec
+        self.tags_from = tags_from
+        self.row_version = row_version
+
+    def revealed(self, value: Any) -> list[TagId]:
+        """Return the ids of the tags that only *value* names, without those the call names itself."""
+        if self.tags_from is None:
+            return []
+        named = set(self.tags)
+        return [tag for tag in dict.fromkeys(map(tag_id, self.tags_from(value))) if tag not in named]

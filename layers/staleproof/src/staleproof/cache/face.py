@@ -1,0 +1,103 @@
+"""`Face`: what the blocking and the asyncio cache have in common, which is all but the waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from staleproof.cache.call import Call
+from staleproof.cache.core import Core
+from staleproof.cache.near import NearCache
+from staleproof.clock import SYSTEM_CLOCK, Clock
+from staleproof.codecs import MsgpackCodec
+from staleproof.errors import ConfigurationError
+from staleproof.events.invalidation import Cause, Invalidation, new_id
+from staleproof.policies.duration import seconds
+from staleproof.policies.policy import DEFAULT_POLICY, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from staleproof.cache.statistics import Statistics
+    from staleproof.ports import JournalId
+
+_ANY: MsgpackCodec[Any] = MsgpackCodec(Any)
+_ORIGIN = Cause()
+
+
+class Face:
+    """State and pure steps of a cache over one namespace.
+
+    Args:
+        namespace: the provider's namespace.
+        region: the region in which this cache's own invalidations originate; links ship them to the others.
+        policy: how values are kept where a call gives no policy of its own.
+        near: True for a near cache of default size, one of your own, or False for none at all. It is
+            used by policies with a `staleness`.
+        clock: the source of time.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        *,
+        region: str = "local",
+        policy: Policy = DEFAULT_POLICY,
+        near: NearCache | bool = True,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if near is True:
+            near = NearCache(clock=clock)
+        self.core = Core(namespace=namespace, region=region, policy=policy, near=near or None, clock=clock)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that this cache works in."""
+        return self.core.namespace
+
+    @property
+    def statistics(self) -> Statistics:
+        """What this cache did so far."""
+        return self.core.statistics
+
+    def call(
+        self,
+        key: str,
+        tags: Iterable[str] = (),
+        policy: Policy | None = None,
+        codec: MsgpackCodec[Any] = _ANY,
+        tags_from: Callable[[Any], Iterable[str]] | None = None,
+        row_version: Callable[[Any], int | None] | None = None,
+    ) -> Call:
+        """Return everything about one read that is known before it starts."""
+        if isinstance(tags, str):
+            raise ConfigurationError(f"tags={tags!r} is one text; pass a list of tags: [{tags!r}]")
+        return Call(key, list(tags), policy or self.core.policy, codec, tags_from, row_version)
+
+    def invalidation(
+        self,
+        tags: Sequence[str] = (),
+        keys: Sequence[str] = (),
+        *,
+        clear: bool = False,
+        row_version: int | None = None,
+        lag: float | str = 0,
+    ) -> Invalidation:
+        """Return the record of an invalidation that begins here and now."""
+        return Invalidation(
+            id=new_id(),
+            origin=self.core.region,
+            namespace=self.core.namespace,
+            tags=tuple(dict.fromkeys(tags)),
+            keys=tuple(dict.fromkeys(keys)),
+            clear=clear,
+            row_version=row_version,
+            lag_ms=round(seconds(lag, "lag") * 1_000),
+            at_ms=int(self.core.clock.wall() * 1_000),
+            cause=_ORIGIN,
+        )
+
+    def acknowledged(self, invalidation: Invalidation, places: Sequence[JournalId]) -> None:
+        """Note that the provider has applied *invalidation*: our own copies go at once."""
+        self.core.statistics.invalidations += 1
+        if self.core.near is not None and places:
+            self.core.near.forget(invalidation, places[-1])

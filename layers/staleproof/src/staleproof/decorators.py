@@ -1,0 +1,160 @@
+"""`cacheable`: a function's results, cached under a template over its arguments.
+
+A template is compiled once, at decoration, into a function with the decorated function's own parameters: a call
+binds defaults and keywords as Python does, and an unknown field is an error at import. A call that the near cache
+answers costs that function, two clock readings and one look-up; in this order, see `staleproof.cache.near`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
+
+from staleproof.cache.near import NearCache
+from staleproof.cache.rendering import list_renderer, text_renderer
+from staleproof.codecs import MsgpackCodec
+from staleproof.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from staleproof.cache.awaiting import AwaitingOperations
+    from staleproof.cache.blocking import BlockingOperations
+    from staleproof.cache.cached import AsyncCached, Cached
+    from staleproof.cache.call import Call
+    from staleproof.cache.face import Face
+    from staleproof.policies.policy import Policy
+
+
+class Blueprint:
+    """What decoration found out about one function: how its arguments make a `Call`.
+
+    Raises:
+        ConfigurationError: a template names an unknown parameter, or the result's type cannot be cached.
+    """
+
+    def __init__(
+        self,
+        face: Face,
+        function: Callable[..., Any],
+        key: str,
+        *,
+        tags: Sequence[str] = (),
+        tags_from: Callable[[Any], Iterable[str]] | None = None,
+        row_version: Callable[[Any], int | None] | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        if isinstance(tags, str):
+            raise ConfigurationError(f"{_name(function)}: tags={tags!r} is one text; write tags=[{tags!r}]")
+        self.face = face
+        self.function = function
+        self.policy = policy or face.core.policy
+        self.tags_from = tags_from
+        self.row_version = row_version
+        try:
+            signature = inspect.signature(function)
+            self.key = text_renderer(signature, key)
+            self.tags = list_renderer(signature, tags)
+            self.codec: MsgpackCodec[Any] = MsgpackCodec(_result_type(function))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{_name(function)}: {error}") from error.__cause__
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Return the read that a call with these arguments makes."""
+        return self.face.call(
+            self.key(*args, **kwargs),
+            self.tags(*args, **kwargs),
+            self.policy,
+            self.codec,
+            self.tags_from,
+            self.row_version,
+        )
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__qualname__", function))
+
+
+def _result_type(function: Callable[..., Any]) -> Any:
+    try:
+        return get_type_hints(function).get("return", Any)
+    except (NameError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"the result's annotation cannot be resolved: {error}; import the type where the function is defined, "
+            "outside of TYPE_CHECKING"
+        ) from error
+
+
+def _dressed(
+    cache: BlockingOperations | AwaitingOperations, blueprint: Blueprint, wrapper: Any, refresh: Any
+) -> Any:
+    """Give *wrapper* the function's name and documentation, and its handles."""
+    functools.update_wrapper(wrapper, blueprint.function)
+    wrapper.key = blueprint.key
+    wrapper.tags = blueprint.tags
+    wrapper.refresh = refresh
+    wrapper.peek = lambda *args, **kwargs: cache.look(blueprint.call(args, kwargs))
+    wrapper.invalidate = lambda *args, **kwargs: cache.evict(blueprint.key(*args, **kwargs))
+    return wrapper
+
+
+def _near(blueprint: Blueprint) -> tuple[NearCache, float]:
+    """Return the near cache that the function may use, and its bound; or an empty one that is never in time."""
+    near, staleness = blueprint.face.core.near, blueprint.policy.staleness
+    if near is None or staleness is None:
+        return NearCache(0), -1.0
+    return near, staleness
+
+
+def cacheable(cache: BlockingOperations, blueprint: Blueprint) -> Cached[Any, Any]:
+    """Return the blocking cached function of *blueprint*."""
+    function = blueprint.function
+    if inspect.iscoroutinefunction(function):
+        raise ConfigurationError(f"{_name(function)} is a coroutine function; decorate it with an AsyncCache")
+    near, staleness = _near(blueprint)
+    key, copies, statistics = blueprint.key, near.copies, cache.core.statistics
+    monotonic, wall = near.clock.monotonic, near.clock.wall
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        # `NearCache.get`, unrolled: this is the library's hottest path. `synced` is read before the copy.
+        synced = near.synced
+        now = monotonic()
+        if now - synced[0] <= staleness and (wall_now := wall()) - synced[1] <= staleness:
+            copy = copies.get(key(*args, **kwargs))
+            if copy is not None and now < copy.monotonic_deadline and wall_now < copy.wall_deadline:
+                copy.used = True
+                statistics.near_hits += 1
+                return copy.value
+        return cache.serve(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+
+    def refresh(*args: Any, **kwargs: Any) -> Any:
+        return cache.reload(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+
+    return cast("Cached[Any, Any]", _dressed(cache, blueprint, wrapper, refresh))
+
+
+def async_cacheable(cache: AwaitingOperations, blueprint: Blueprint) -> AsyncCached[Any, Any]:
+    """Return the cached coroutine function of *blueprint*."""
+    function = blueprint.function
+    if not inspect.iscoroutinefunction(function):
+        raise ConfigurationError(f"{_name(function)} is no coroutine function; decorate it with a Cache")
+    near, staleness = _near(blueprint)
+    key, copies, statistics = blueprint.key, near.copies, cache.core.statistics
+    monotonic, wall = near.clock.monotonic, near.clock.wall
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        synced = near.synced
+        now = monotonic()
+        if now - synced[0] <= staleness and (wall_now := wall()) - synced[1] <= staleness:
+            copy = copies.get(key(*args, **kwargs))
+            if copy is not None and now < copy.monotonic_deadline and wall_now < copy.wall_deadline:
+                copy.used = True
+                statistics.near_hits += 1
+                return copy.value
+        return await cache.serve(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+
+    async def refresh(*args: Any, **kwargs: Any) -> Any:
+        return await cache.reload(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+
+    return cast("AsyncCached[Any, Any]", _dressed(cache, blueprint, wrapper, refresh))

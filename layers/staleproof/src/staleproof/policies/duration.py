@@ -1,0 +1,37 @@
+"""Durations as people write them: `"10m"`, `"1h30m"`, `"250ms"`, or a number of seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from staleproof.errors import ConfigurationError
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_TERM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
+
+
+def seconds(value: float | str, field: str) -> float:
+    """Return *value* in seconds.
+
+    Raises:
+        ConfigurationError: it is negative, not finite or unreadable; *field* names it in the message.
+    """
+    number: object = _parse(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
+        raise ConfigurationError(
+            f"{field}={value!r} is no duration; write seconds, or '250ms', '10m', '1h30m', '2d'"
+        )
+    return float(number)
+
+
+def _parse(text: str) -> float | None:
+    rest = text.strip()
+    total = 0.0
+    while rest:
+        term = _TERM.match(rest)
+        if term is None:
+            return None
+        total += float(term.group(1)) * _UNITS[term.group(2)]
+        rest = rest[term.end() :]
+    return total if text.strip() else None
