@@ -11,8 +11,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
-from staleproof.cache.near import NearCache
-from staleproof.cache.rendering import list_renderer, text_renderer
+from staleproof.cache.rendering import hit_path, list_renderer, text_renderer
 from staleproof.codecs import MsgpackCodec
 from staleproof.errors import ConfigurationError
 
@@ -49,13 +48,14 @@ class Blueprint:
             raise ConfigurationError(f"{_name(function)}: tags={tags!r} is one text; write tags=[{tags!r}]")
         self.face = face
         self.function = function
+        self.template = key
         self.policy = policy or face.core.policy
         self.tags_from = tags_from
         self.row_version = row_version
         try:
-            signature = inspect.signature(function)
-            self.key = text_renderer(signature, key)
-            self.tags = list_renderer(signature, tags)
+            self.signature = inspect.signature(function)
+            self.key = text_renderer(self.signature, key)
+            self.tags = list_renderer(self.signature, tags)
             self.codec: MsgpackCodec[Any] = MsgpackCodec(_result_type(function))
         except ConfigurationError as error:
             raise ConfigurationError(f"{_name(function)}: {error}") from error.__cause__
@@ -86,10 +86,41 @@ def _result_type(function: Callable[..., Any]) -> Any:
         ) from error
 
 
+def cacheable(cache: BlockingOperations, blueprint: Blueprint) -> Cached[Any, Any]:
+    """Return the blocking cached function of *blueprint*."""
+    function = blueprint.function
+    if inspect.iscoroutinefunction(function):
+        raise ConfigurationError(f"{_name(function)} is a coroutine function; decorate it with an AsyncCache")
+
+    def serve(*args: Any, **kwargs: Any) -> Any:
+        return cache.serve(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+
+    def refresh(*args: Any, **kwargs: Any) -> Any:
+        return cache.reload(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+
+    return cast("Cached[Any, Any]", _dressed(cache, blueprint, serve, refresh))
+
+
+def async_cacheable(cache: AwaitingOperations, blueprint: Blueprint) -> AsyncCached[Any, Any]:
+    """Return the cached coroutine function of *blueprint*."""
+    function = blueprint.function
+    if not inspect.iscoroutinefunction(function):
+        raise ConfigurationError(f"{_name(function)} is no coroutine function; decorate it with a Cache")
+
+    async def serve(*args: Any, **kwargs: Any) -> Any:
+        return await cache.serve(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+
+    async def refresh(*args: Any, **kwargs: Any) -> Any:
+        return await cache.reload(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+
+    return cast("AsyncCached[Any, Any]", _dressed(cache, blueprint, serve, refresh))
+
+
 def _dressed(
-    cache: BlockingOperations | AwaitingOperations, blueprint: Blueprint, wrapper: Any, refresh: Any
+    cache: BlockingOperations | AwaitingOperations, blueprint: Blueprint, serve: Any, refresh: Any
 ) -> Any:
-    """Give *wrapper* the function's name and documentation, and its handles."""
+    """Return *serve*, behind the near cache if the policy has one, with the function's name and its handles."""
+    wrapper = _behind_near_cache(blueprint, serve)
     functools.update_wrapper(wrapper, blueprint.function)
     wrapper.key = blueprint.key
     wrapper.tags = blueprint.tags
@@ -99,62 +130,20 @@ def _dressed(
     return wrapper
 
 
-def _near(blueprint: Blueprint) -> tuple[NearCache, float]:
-    """Return the near cache that the function may use, and its bound; or an empty one that is never in time."""
-    near, staleness = blueprint.face.core.near, blueprint.policy.staleness
-    if near is None or staleness is None:
-        return NearCache(0), -1.0
-    return near, staleness
-
-
-def cacheable(cache: BlockingOperations, blueprint: Blueprint) -> Cached[Any, Any]:
-    """Return the blocking cached function of *blueprint*."""
-    function = blueprint.function
-    if inspect.iscoroutinefunction(function):
-        raise ConfigurationError(f"{_name(function)} is a coroutine function; decorate it with an AsyncCache")
-    near, staleness = _near(blueprint)
-    key, copies, statistics = blueprint.key, near.copies, cache.core.statistics
-    monotonic, wall = near.clock.monotonic, near.clock.wall
-
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        # `NearCache.get`, unrolled: this is the library's hottest path. `synced` is read before the copy.
-        synced = near.synced
-        now = monotonic()
-        if now - synced[0] <= staleness and (wall_now := wall()) - synced[1] <= staleness:
-            copy = copies.get(key(*args, **kwargs))
-            if copy is not None and now < copy.monotonic_deadline and wall_now < copy.wall_deadline:
-                copy.used = True
-                statistics.near_hits += 1
-                return copy.value
-        return cache.serve(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
-
-    def refresh(*args: Any, **kwargs: Any) -> Any:
-        return cache.reload(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
-
-    return cast("Cached[Any, Any]", _dressed(cache, blueprint, wrapper, refresh))
-
-
-def async_cacheable(cache: AwaitingOperations, blueprint: Blueprint) -> AsyncCached[Any, Any]:
-    """Return the cached coroutine function of *blueprint*."""
-    function = blueprint.function
-    if not inspect.iscoroutinefunction(function):
-        raise ConfigurationError(f"{_name(function)} is no coroutine function; decorate it with a Cache")
-    near, staleness = _near(blueprint)
-    key, copies, statistics = blueprint.key, near.copies, cache.core.statistics
-    monotonic, wall = near.clock.monotonic, near.clock.wall
-
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        synced = near.synced
-        now = monotonic()
-        if now - synced[0] <= staleness and (wall_now := wall()) - synced[1] <= staleness:
-            copy = copies.get(key(*args, **kwargs))
-            if copy is not None and now < copy.monotonic_deadline and wall_now < copy.wall_deadline:
-                copy.used = True
-                statistics.near_hits += 1
-                return copy.value
-        return await cache.serve(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
-
-    async def refresh(*args: Any, **kwargs: Any) -> Any:
-        return await cache.reload(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
-
-    return cast("AsyncCached[Any, Any]", _dressed(cache, blueprint, wrapper, refresh))
+def _behind_near_cache(blueprint: Blueprint, serve: Any) -> Any:
+    core, staleness = blueprint.face.core, blueprint.policy.staleness
+    near = core.near
+    if near is None or not staleness:
+        return serve  # without a near cache, or with a bound of 0, every read asks the server something
+    scope = {
+        "near": near,
+        "monotonic": near.clock.monotonic,
+        "wall": near.clock.wall,
+        "staleness": staleness,
+        "look_up": near.copies.get,
+        "statistics": core.statistics,
+        "serve": serve,
+    }
+    name = blueprint.function.__name__
+    awaits = inspect.iscoroutinefunction(blueprint.function)
+    return hit_path(blueprint.signature, blueprint.template, name, scope, awaits=awaits)

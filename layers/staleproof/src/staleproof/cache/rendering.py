@@ -1,34 +1,84 @@
-"""Templates compiled into functions with a given function's own parameters.
+"""Templates and hit paths, compiled with a given function's own parameters.
 
 The source that is compiled consists of the parameters' names, which Python has accepted, and of template texts, whose
-fields are checked names and whose literals are escaped. Defaults are passed by reference, never as text.
+fields are checked names and whose literals are escaped. Defaults are passed by reference, never as text. The source is
+registered with `linecache`, so that tracebacks and debuggers show it.
 """
 
 from __future__ import annotations
 
+import linecache
 from inspect import Parameter, Signature
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import ConfigurationError
 from staleproof.keys import attribute, template, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _STARS: dict[object, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
+_numbers = count(1)
+
+# `NearCache.get`, unrolled: the library's hottest path. `synced` is read before the copy is looked up,
+# see "order of reads" in `staleproof.cache.near`.
+_HIT_PATH = """\
+{kind} {name}({parameters}):
+    __synced = __near.synced
+    __now = __monotonic()
+    if __now - __synced[0] <= __staleness and (__wall_now := __wall()) - __synced[1] <= __staleness:
+        __copy = __look_up({key})
+        if __copy is not None and __now < __copy.monotonic_deadline and __wall_now < __copy.wall_deadline:
+            __copy.used = True
+            __statistics.near_hits += 1
+            return __copy.value
+    return {wait}__serve({arguments})
+"""
 
 
 def text_renderer(signature: Signature, source: str) -> Callable[..., str]:
     """Return a function of *signature*'s parameters that renders the template *source*."""
-    render: Callable[..., str] = _compiled(signature, _expression(signature, source))
+    render: Callable[..., str] = _renderer(signature, _expression(signature, source))
     return render
 
 
 def list_renderer(signature: Signature, sources: Sequence[str]) -> Callable[..., list[str]]:
     """Return a function of *signature*'s parameters that renders each of *sources*."""
     expressions = ", ".join(_expression(signature, source) for source in sources)
-    render: Callable[..., list[str]] = _compiled(signature, f"[{expressions}]")
+    render: Callable[..., list[str]] = _renderer(signature, f"[{expressions}]")
     return render
+
+
+def hit_path(
+    signature: Signature, key: str, name: str, scope: Mapping[str, Any], *, awaits: bool
+) -> Callable[..., Any]:
+    """Return a function of *signature*'s parameters that answers from the near cache, or else asks `serve`.
+
+    Args:
+        signature: the decorated function's.
+        key: the key's template.
+        name: the decorated function's name, for tracebacks.
+        scope: `near`, `monotonic`, `wall`, `staleness`, `look_up`, `statistics`, `serve`.
+        awaits: whether `serve` is a coroutine function.
+    """
+    named = name if name.isidentifier() else "cached"  # a lambda is called "<lambda>"
+    source = _HIT_PATH.format(
+        kind="async def" if awaits else "def",
+        wait="await " if awaits else "",
+        name=named,
+        parameters=", ".join(_parameters(signature)),
+        arguments=", ".join(_arguments(signature)),
+        key=_expression(signature, key),
+    )
+    names = {f"__{each}": value for each, value in scope.items()}
+    wrapper: Callable[..., Any] = _compiled(signature, source, named, names)
+    return wrapper
+
+
+def _renderer(signature: Signature, expression: str) -> Any:
+    source = f"def render({', '.join(_parameters(signature))}):\n    return {expression}\n"
+    return _compiled(signature, source, "render", {})
 
 
 def _expression(signature: Signature, source: str) -> str:
@@ -43,25 +93,39 @@ def _expression(signature: Signature, source: str) -> str:
     return parsed.expression()
 
 
-def _compiled(signature: Signature, expression: str) -> Any:
-    scope: dict[str, Any] = {"_text": text, "_attribute": attribute}
-    for name, parameter in signature.parameters.items():
+def _compiled(signature: Signature, source: str, name: str, names: Mapping[str, Any]) -> Any:
+    scope: dict[str, Any] = {"_text": text, "_attribute": attribute, **names}
+    for parameter in signature.parameters.values():
         if parameter.default is not Parameter.empty:
-            scope[f"_default_{name}"] = parameter.default
-    return eval(f"lambda {', '.join(_parameters(signature))}: {expression}", scope)  # noqa: S307 - see the docstring
+            scope[f"__default_{parameter.name}"] = parameter.default
+    filename = f"<staleproof {name} {next(_numbers)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    exec(compile(source, filename, "exec"), scope)  # noqa: S102 - see the module's docstring
+    return scope[name]
 
 
 def _parameters(signature: Signature) -> Iterator[str]:
     parameters = list(signature.parameters.values())
-    kinds = [parameter.kind for parameter in parameters]
     for at, parameter in enumerate(parameters):
-        if parameter.kind is Parameter.KEYWORD_ONLY and not {
-            Parameter.VAR_POSITIONAL,
-            Parameter.KEYWORD_ONLY,
-        } & set(kinds[:at]):
+        if parameter.kind is Parameter.KEYWORD_ONLY and not _starred(parameters[:at]):
             yield "*"
-        default = f"=_default_{parameter.name}" if parameter.default is not Parameter.empty else ""
+        default = f"=__default_{parameter.name}" if parameter.default is not Parameter.empty else ""
         yield f"{_STARS.get(parameter.kind, '')}{parameter.name}{default}"
-        last_positional = at + 1 == len(kinds) or kinds[at + 1] is not Parameter.POSITIONAL_ONLY
-        if parameter.kind is Parameter.POSITIONAL_ONLY and last_positional:
+        if parameter.kind is Parameter.POSITIONAL_ONLY and not _positional_only(parameters[at + 1 :]):
             yield "/"
+
+
+def _starred(before: Sequence[Parameter]) -> bool:
+    return any(each.kind in {Parameter.VAR_POSITIONAL, Parameter.KEYWORD_ONLY} for each in before)
+
+
+def _positional_only(after: Sequence[Parameter]) -> bool:
+    return bool(after) and after[0].kind is Parameter.POSITIONAL_ONLY
+
+
+def _arguments(signature: Signature) -> Iterator[str]:
+    for parameter in signature.parameters.values():
+        if parameter.kind is Parameter.KEYWORD_ONLY:
+            yield f"{parameter.name}={parameter.name}"
+        else:
+            yield f"{_STARS.get(parameter.kind, '')}{parameter.name}"
