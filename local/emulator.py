@@ -1,0 +1,117 @@
+"""The AWS APIs of both regions on this machine: one `ministack` process, regions kept apart by it.
+
+It runs in an environment of its own, since it pins botocore exactly. What it writes goes into the stack's directory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from local.conditions import wait_until
+from local.loopback import HOST, exchange, free_port
+from local.supervisor import Supervisor, SupervisorError
+from requirements import environments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "emulator"
+ACCOUNT = "000000000000"
+HEALTH = b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+TRIES = 3
+CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}  # the emulator checks none
+
+
+class Emulator:
+    """The emulator's process.
+
+    Args:
+        supervisor: owns the process.
+        cache_port: the server that emulated ElastiCache endpoints lead to; 0 if nothing asks for one.
+    """
+
+    def __init__(self, supervisor: Supervisor, cache_port: int = 0) -> None:
+        self._supervisor = supervisor
+        self._cache_port = cache_port
+        self.port = 0
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of every service."""
+        return f"http://{HOST}:{self.port}"
+
+    def start(self, timeout: float = 30.0) -> None:
+        """Start it, on the port it had before if it had one, and wait until it is healthy.
+
+        Raises:
+            SupervisorError: it ended instead; the text carries the end of its log.
+            TimeoutError: it was not healthy in time.
+        """
+        environment = environments.ENVIRONMENTS[NAME]
+        environments.ensure(environment)
+        tries = 1 if self.port else TRIES
+        for attempt in range(1, tries + 1):
+            try:
+                self._start_on(self.port or free_port(), environment.python, timeout)
+            except SupervisorError:
+                if attempt == tries:
+                    raise
+            else:
+                return
+
+    def stop(self) -> None:
+        """End it; the tables, queues and buses go with it."""
+        self._supervisor.stop(NAME)
+
+    def client(self, service: str, region: str) -> Any:
+        """Return a new boto3 client of *service* in *region*."""
+        return client(service, region, self.endpoint)
+
+    def _start_on(self, port: int, python: Path, timeout: float) -> None:
+        self._supervisor.spawn(NAME, [str(python), "-m", "ministack"], self._environ(port))
+
+        def healthy() -> bool:
+            if not self._supervisor.running(NAME):
+                raise SupervisorError(f"{NAME} ended: {self._supervisor.tail(NAME)}")
+            return b" 200" in exchange(port, HEALTH).split(b"\r\n", 1)[0]
+
+        try:
+            wait_until(healthy, f"{NAME} is healthy on port {port}", timeout=timeout)
+        except (SupervisorError, TimeoutError):
+            self._supervisor.kill(NAME)
+            raise
+        self.port = port
+
+    def _environ(self, port: int) -> dict[str, str]:
+        folder = self._supervisor.directory / NAME
+        folder.mkdir(exist_ok=True)
+        return {
+            "PYTHONPATH": "",  # its environment is its own: our packages are not to be seen in it
+            "GATEWAY_PORT": str(port),
+            "BIND_HOST": HOST,  # its default is every interface
+            "LAMBDA_EXECUTOR": "local",
+            "REDIS_HOST": HOST,
+            "REDIS_PORT": str(self._cache_port),
+            "LOG_LEVEL": "WARNING",
+            "HOME": str(folder),
+            "TMPDIR": str(folder),
+            "STATE_DIR": str(folder / "state"),
+            "S3_DATA_DIR": str(folder / "s3"),
+        }
+
+
+def client(service: str, region: str, endpoint: str) -> Any:
+    """Return a boto3 client that reaches *endpoint* and nothing else."""
+    settings = Config(
+        retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=30, proxies={}
+    )
+    session: Any = boto3.session.Session()  # typed by a literal a service; the name comes as an argument here
+    return session.client(service, config=settings, **resource_arguments(region, endpoint))
+
+
+def resource_arguments(region: str, endpoint: str) -> dict[str, str]:
+    """Return the keyword arguments with which a boto3 client or resource reaches the emulator."""
+    return {"region_name": region, "endpoint_url": endpoint, **CREDENTIALS}
