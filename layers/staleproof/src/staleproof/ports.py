@@ -16,12 +16,23 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 JournalId = str
-"""A place in a journal, `milliseconds-sequence` as Redis streams write it."""
+"""A place in a journal: `milliseconds-sequence#event`. The event's id tells a place from the same place in a journal
+that was deleted and begun anew within the millisecond."""
 
 
-def journal_order(place: JournalId) -> tuple[int, int]:
-    """Return *place* as numbers that compare in journal order."""
-    milliseconds, _, sequence = place.partition("-")
+def journal_id(place: str, event: str) -> JournalId:
+    """Return the id of the record of *event* at *place*, `milliseconds-sequence` as Redis streams write it."""
+    return f"{place}#{event}"
+
+
+def journal_place(record: JournalId) -> str:
+    """Return the `milliseconds-sequence` of a journal id."""
+    return record.partition("#")[0]
+
+
+def journal_order(record: JournalId) -> tuple[int, int]:
+    """Return the place of *record* as numbers that compare in journal order."""
+    milliseconds, _, sequence = journal_place(record).partition("-")
     return int(milliseconds), int(sequence or 0)
 
 

@@ -79,9 +79,11 @@ class MemoryProvider:
             self._cells[name] = _Cell(cell.value, deadline if ttl_ms else None)
 
     def drop(self, name: bytes) -> None:
-        """Remove one cell, as an eviction by the server would."""
+        """Remove one cell, or the whole journal, as an eviction by the server would."""
         with self._lock:
             self._cells.pop(name, None)
+            if name == self.keys.journal:
+                self._journal.delete()
 
     # --- steps of the algorithm ----------------------------------------------------------------
 
@@ -220,8 +222,3 @@ class MemoryProvider:
         """See `Follower.trim`."""
         with self._lock:
             return self._journal.trim(horizon_ms)
-
-    def truncate_journal(self) -> None:
-        """Delete the journal, as a `DEL` of the stream would."""
-        with self._lock:
-            self._journal = MemoryJournal(self._clock)

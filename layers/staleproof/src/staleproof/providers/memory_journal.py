@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
-from staleproof.ports import JournalId, JournalPage, journal_order
+from staleproof.ports import JournalId, JournalPage, journal_id, journal_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class MemoryJournal:
         milliseconds = int(self._clock.now().wall * 1_000)
         at, sequence = self._last
         self._last = (milliseconds, 0) if milliseconds > at else (at, sequence + 1)
-        place = f"{self._last[0]}-{self._last[1]}"
+        place = journal_id(f"{self._last[0]}-{self._last[1]}", record.id)
         self._places.append(self._last)
         self._records.append((place, record))
         return place
@@ -41,7 +41,7 @@ class MemoryJournal:
         """Return at most *limit* records after *cursor*; "" stands for the beginning."""
         after = journal_order(cursor) if cursor else _BEGINNING
         start = bisect_right(self._places, after)
-        contiguous = not cursor or (start > 0 and self._places[start - 1] == after)
+        contiguous = not cursor or (start > 0 and self._records[start - 1][0] == cursor)
         records = self._records[start : start + limit]
         last = records[-1][0] if records else (cursor if contiguous else "")
         return JournalPage(records, last, contiguous, start + limit >= len(self._records))
@@ -74,3 +74,8 @@ class MemoryJournal:
         count = bisect_left(self._places, cutoff)
         del self._places[:count], self._records[:count]
         return count
+
+    def delete(self) -> None:
+        """Lose every record; the links' positions are kept elsewhere and stay."""
+        self._places.clear()
+        self._records.clear()

@@ -30,7 +30,7 @@ DEFAULT_TIMEOUT = 1.0
 DEFAULT_MAX_CONNECTIONS = 64
 CLIENT_NAME = "staleproof"
 
-OPTIONS: dict[str, Any] = {"protocol": 2, "client_name": CLIENT_NAME, "lib_name": None, "lib_version": None}
+OPTIONS: dict[str, Any] = {"protocol": 2, "client_name": CLIENT_NAME, "driver_info": None}
 """RESP2: no push messages can arrive between our replies. No handshake beyond what the server needs."""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from staleproof.errors import EventError
 from staleproof.events import invalidation as records
-from staleproof.ports import JournalId, JournalPage, Observed, journal_order
+from staleproof.ports import JournalId, JournalPage, Observed, journal_id, journal_order, journal_place
 from staleproof.providers.redis.steps import Exchange, Steps, commands
 
 if TYPE_CHECKING:
@@ -26,23 +26,27 @@ MARGIN_MS = 1
 
 def range_after(stream: bytes, cursor: JournalId, limit: int) -> Command:
     """Return the command that reads *limit* records after *cursor*, and the cursor's own before them."""
-    return ("XRANGE", stream, cursor or "-", "+", "COUNT", limit + (1 if cursor else 0))
+    return ("XRANGE", stream, journal_place(cursor) or "-", "+", "COUNT", limit + (1 if cursor else 0))
 
 
 def page(reply: Sequence[tuple[bytes, Sequence[bytes]]], cursor: JournalId, limit: int) -> JournalPage:
     """Turn the reply to `range_after` into a page."""
-    contiguous = not cursor or bool(reply and reply[0][0].decode() == cursor)
-    found = reply[1:] if cursor and contiguous else reply
-    kept = [(place.decode(), _record(fields)) for place, fields in found[:limit]]
+    found = [_record(place, fields) for place, fields in reply]
+    contiguous = not cursor or bool(found and found[0][0] == cursor)
+    if cursor and contiguous:
+        del found[0]
+    kept = found[:limit]
     last = kept[-1][0] if kept else (cursor if contiguous else "")
     return JournalPage(kept, last, contiguous, len(found) < limit)
 
 
-def _record(fields: Sequence[bytes]) -> Invalidation | None:
+def _record(place: bytes, fields: Sequence[bytes]) -> tuple[JournalId, Invalidation | None]:
+    """Return one record with its id; what cannot be read is None, which makes a near cache clear."""
     try:
-        return records.decode(dict(zip(fields[::2], fields[1::2], strict=True))[b"d"])
+        record = records.decode(dict(zip(fields[::2], fields[1::2], strict=True))[b"d"])
     except (KeyError, ValueError, EventError):
-        return None
+        return journal_id(place.decode(), ""), None
+    return journal_id(place.decode(), record.id), record
 
 
 class JournalSteps(Steps):
@@ -64,11 +68,11 @@ class JournalSteps(Steps):
     def journal_end(self) -> Step[JournalId]:
         """See `Provider.journal_end`."""
         (newest,) = yield commands([("XREVRANGE", self.keys.journal, "+", "-", "COUNT", 1)])
-        if not newest:
-            opening = records.encode(records.genesis(self.keys.namespace))
-            (place,) = yield commands([("XADD", self.keys.journal, "*", "d", opening)])
-            return str(place.decode())
-        return str(newest[0][0].decode())
+        if newest:
+            return _record(*newest[0])[0]
+        opening = records.genesis(self.keys.namespace)
+        (place,) = yield commands([("XADD", self.keys.journal, "*", "d", records.encode(opening))])
+        return journal_id(place.decode(), opening.id)
 
     # --- links ---------------------------------------------------------------------------------------
 

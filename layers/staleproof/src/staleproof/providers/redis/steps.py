@@ -21,7 +21,7 @@ from hiredis import pack_command as _pack_command
 
 from staleproof.events import invalidation as records
 from staleproof.policies import guard as guards
-from staleproof.ports import Begun, JournalId, Observed, Snapshot
+from staleproof.ports import Begun, JournalId, Observed, Snapshot, journal_id
 from staleproof.providers.redis.scripts import FENCE, PROMOTE, RELEASE
 from staleproof.tags import VERSION_BYTES
 
@@ -161,7 +161,8 @@ class Steps:
             ("XADD", self.keys.journal, "*", "d", records.encode(part)) for part in parts
         ]
         replies = yield commands([*self._rotate(invalidations), *appends])
-        return [place.decode() for place in replies[len(replies) - len(appends) :]]
+        places = replies[len(replies) - len(appends) :]
+        return [journal_id(place.decode(), part.id) for place, part in zip(places, parts, strict=True)]
 
     def _rotate(self, invalidations: Sequence[Invalidation]) -> Iterator[Command]:
         tags = list(dict.fromkeys(tag for each in invalidations for tag in each.tag_ids))

@@ -1,0 +1,62 @@
+"""`FollowerContract`: the laws of `staleproof.ports.Follower`. Inherit it beside `ProviderContract`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from staleproof.testing.provider_contract import invalidation
+
+if TYPE_CHECKING:
+    from staleproof.testing.provider_contract import Elapse
+
+PEER = "peer-region-1"
+
+
+class FollowerContract:
+    """What a replication link may rely on. The `provider` fixture is a `Provider` and a `Follower`."""
+
+    def test_everything_is_owed_at_first(self, provider: Any) -> None:
+        """A new link owes every record, oldest first."""
+        places = provider.invalidate([invalidation("a"), invalidation("b")])
+        page = provider.undelivered(PEER, 10)
+        assert [place for place, _ in page.records] == places
+        assert page.last == places[-1]
+
+    def test_what_was_pushed_is_not_owed_again(self, provider: Any) -> None:
+        """Pushed records are left out, and the page still ends behind them."""
+        places = provider.invalidate([invalidation(str(number)) for number in range(4)])
+        provider.pushed(PEER, places[1:])
+        page = provider.undelivered(PEER, 10)
+        assert [place for place, _ in page.records] == places[:1]
+        assert page.last == places[-1]
+        provider.pushed(PEER, [])
+
+    def test_an_advanced_link_owes_only_what_is_later(self, provider: Any) -> None:
+        """The position moves on; a crash before `advance` ships again and never skips."""
+        first, second = provider.invalidate([invalidation("a"), invalidation("b")])
+        assert len(provider.undelivered(PEER, 10).records) == len([first, second])
+        provider.advance(PEER, first)
+        assert [place for place, _ in provider.undelivered(PEER, 10).records] == [second]
+        provider.advance(PEER, second)
+        page = provider.undelivered(PEER, 10)
+        assert (list(page.records), page.contiguous) == ([], True)
+
+    def test_links_are_independent(self, provider: Any) -> None:
+        """One link's progress says nothing of another's."""
+        (place,) = provider.invalidate([invalidation("a")])
+        provider.advance(PEER, place)
+        assert [each for each, _ in provider.undelivered("another", 10).records] == [place]
+
+    def test_trimming_waits_for_every_link(self, provider: Any, elapse: Elapse) -> None:
+        """A record goes when it is older than the horizon and behind every link, not before."""
+        provider.undelivered(PEER, 10)
+        first, second, third = provider.invalidate([invalidation(name) for name in "abc"])
+        elapse(2.1)
+        assert provider.trim(1_000) == 0
+        provider.advance(PEER, second)
+        assert provider.trim(60_000) == 0
+        provider.trim(1_000)
+        page = provider.journal("", 10)
+        assert [place for place, _ in page.records] == [second, third]
+        assert not provider.journal(first, 10).contiguous
+        assert provider.journal(second, 10).contiguous
