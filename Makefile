@@ -9,7 +9,7 @@ IN   := cd "$(ROOT)" && PATH="$(BIN):$$PATH"
 SAM  := cd "$(ROOT)" && SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true PATH="$(ROOT)/.venvs/sam/bin:$$PATH" sam
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast coverage check check-style check-types check-floors check-docstrings check-template \
+.PHONY: help demo test test-fast coverage check check-style check-types check-floors check-template \
         check-docs bench build lock format clean distclean env env-dev env-emulator env-sam env-peers
 
 help: ## Print this.
@@ -27,7 +27,7 @@ test-fast: env-dev ## Run the tests that need neither the AWS emulator nor patie
 coverage: env-dev env-emulator env-sam ## Run every test and show which branches none reached.
 	@$(IN) python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
-check: check-style check-types check-floors check-docstrings check-template check-docs ## Everything that needs no running system: style, types, floors, docs, template.
+check: check-style check-types check-floors check-template check-docs ## Everything that needs no running system: style, types, floors, docs, template.
 
 check-style: env-dev
 	@$(IN) ruff check .
@@ -39,9 +39,6 @@ check-types: env-dev
 
 check-floors: env-dev
 	@$(IN) lint-imports
-
-check-docstrings: env-dev
-	@$(IN) interrogate --config pyproject.toml layers/staleproof/src shared/src
 
 check-template: env-dev env-sam
 	@$(IN) cfn-lint template.yaml

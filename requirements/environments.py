@@ -100,10 +100,15 @@ def made_of(environment: Environment) -> str:
 
 @contextmanager
 def locked(environment: Environment) -> Iterator[None]:
-    """Hold *environment* against other processes; the kernel lets go when this one ends, however it ends."""
+    """Hold *environment* against other processes.
+
+    What this process starts inherits the lock, so a pip that outlives a killed parent is waited for as well; the
+    kernel lets go when the last of them ends, however it ends.
+    """
     folder = ROOT / ".venvs"
     folder.mkdir(exist_ok=True)
     with (folder / f".{environment.name}.lock").open("w") as file:
+        os.set_inheritable(file.fileno(), True)  # noqa: FBT003 - takes no keyword
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -139,7 +144,7 @@ def ensure_venv_module() -> None:
     say(f"installing the Debian package {package}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False)  # noqa: S607
-    run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", package], quiet)
+    run(["apt-get", "install", "-qq", "-y", "-o=Dpkg::Use-Pty=0", "--no-install-recommends", package], quiet)
 
 
 def can_make_environments() -> bool:
@@ -181,7 +186,9 @@ def run(command: list[str], environ: dict[str, str] | None = None) -> None:
         # pip must not see a root's warning as noise on a fresh machine, nor a PYTHONPATH of the caller's.
         base = environ or os.environ
         clean = {name: value for name, value in base.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
-        subprocess.run(command, env={"PIP_ROOT_USER_ACTION": "ignore", **clean}, check=True, cwd=ROOT)
+        subprocess.run(
+            command, env={"PIP_ROOT_USER_ACTION": "ignore", **clean}, check=True, cwd=ROOT, close_fds=False
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise SystemExit(f"This failed, and can simply be run again: {' '.join(command)}\n{error}") from error
 
