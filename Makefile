@@ -45,7 +45,7 @@ check-template: env-dev env-sam
 	@$(SAM) validate --lint --template-file template.yaml
 
 check-docs: env-dev
-	@$(IN) python -m pytest --quiet tests/architecture tests/docs
+	@$(IN) python -m pytest --quiet -m "not slow" tests/architecture tests/docs
 
 bench: env-dev env-peers ## Measure the hot paths beside four other caches; writes build/bench.json.
 	@$(IN) python -m benchmarks $(BENCH_ARGS)
