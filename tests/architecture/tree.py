@@ -45,7 +45,9 @@ class Module(NamedTuple):
 @cache
 def files() -> tuple[Path, ...]:
     """Every file that belongs to the repository: tracked, or new and not ignored."""
-    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    # Another user's clone, as in a container, is as good as one's own to read.
+    git = ["git", "-c", "safe.directory=*", "-C", str(ROOT)]
+    command = [*git, "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return tuple(path for name in sorted(set(listed)) if (path := ROOT / name).is_file())
 
