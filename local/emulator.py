@@ -70,13 +70,19 @@ class Emulator:
         """Return a new boto3 client of *service* in *region*."""
         return client(service, region, self.endpoint)
 
+    @property
+    def _folder(self) -> Path:
+        return self._supervisor.directory / NAME
+
     def _start_on(self, port: int, python: Path, timeout: float) -> None:
-        self._supervisor.spawn(NAME, [str(python), "-m", "ministack"], self._environ(port))
+        pid = self._supervisor.spawn(NAME, [str(python), "-m", "ministack"], self._environ(port))
+        mark = self._folder / f"ministack-{port}.pid"  # made once it has the port, so the answer is its own
 
         def healthy() -> bool:
             if not self._supervisor.running(NAME):
                 raise SupervisorError(f"{NAME} ended: {self._supervisor.tail(NAME)}")
-            return b" 200" in exchange(port, HEALTH).split(b"\r\n", 1)[0]
+            ours = mark.exists() and mark.read_text() == str(pid)
+            return ours and b" 200" in exchange(port, HEALTH).split(b"\r\n", 1)[0]
 
         try:
             wait_until(healthy, f"{NAME} is healthy on port {port}", timeout=timeout)
@@ -86,7 +92,7 @@ class Emulator:
         self.port = port
 
     def _environ(self, port: int) -> dict[str, str]:
-        folder = self._supervisor.directory / NAME
+        folder = self._folder
         folder.mkdir(exist_ok=True)
         return {
             "PYTHONPATH": "",  # its environment is its own: our packages are not to be seen in it

@@ -178,12 +178,10 @@ class FunctionHost:
         try:
             answer = frames.receive(self._connection, deadline)
         except TimeoutError:
-            self._discard()
             seconds = self.function.timeout if self._initialised else INIT_TIMEOUT
-            return Invocation(
-                identity,
-                error=FunctionError("Sandbox.Timedout", f"Task timed out after {seconds:.2f} seconds"),
-            )
+            self._discard()
+            message = f"Task timed out after {seconds:.2f} seconds"
+            return Invocation(identity, error=FunctionError("Sandbox.Timedout", message))
         except (EOFError, OSError, ValueError):
             return Invocation(identity, error=self._exit_error())
         if "error" in answer:

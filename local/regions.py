@@ -10,7 +10,6 @@ ports, and is gone when the block ends or the process does.
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -169,7 +168,7 @@ class TwoRegions:
         settings.ready.unlink(missing_ok=True)
         path = self.supervisor.directory / f"{region.driver}.json"
         path.write_text(settings.model_dump_json())
-        self.supervisor.spawn(region.driver, [sys.executable, "-m", "local.driver", str(path)])
+        self.supervisor.spawn_module(region.driver, "local.driver", str(path))
 
         def ready() -> bool:
             if not self.supervisor.running(region.driver):

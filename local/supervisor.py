@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -84,6 +85,10 @@ class Supervisor:
         variables = {**base_environ(self.directory), **(environ or {})}
         return int(self._request("spawn", name=name, argv=list(argv), environ=variables, cwd=str(ROOT)))
 
+    def spawn_module(self, name: str, module: str, *arguments: str) -> int:
+        """Start a Python module of this repository as a server, in this interpreter's environment."""
+        return self.spawn(name, [sys.executable, "-m", module, *arguments])
+
     def running(self, name: str) -> bool:
         """Say whether the server runs."""
         return bool(self._request("poll", name=name))
@@ -125,6 +130,9 @@ class Supervisor:
             self._process.wait()
             self._stream.close()
             self._connection.close()
+            shutil.rmtree(
+                self.directory, ignore_errors=True
+            )  # still there only if the supervising process was killed
 
     def _request(self, action: str, **arguments: Any) -> Any:
         with self._lock:

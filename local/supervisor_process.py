@@ -7,8 +7,11 @@ this process kills what it started, removes the directory, and ends.
 
 - A child leads a process group; what it starts belongs to the group, and outliving the child does not
   save it: the group is killed *before* the child is reaped, so its number cannot have been given to anybody else.
+  Orphans are adopted (Linux), so that stopping a child waits for the last of its group.
 - If this process itself is killed, Linux kills the children (`PR_SET_PDEATHSIG`; its catch, that the signal
   follows the parent's thread, cannot bite here: there is one thread).
+- If this process and its owner are killed together, the directory stays. Each holds a lock on its own for as long as
+  it lives, so the next one to start removes those that nobody holds.
 - One request at a time, one JSON object a line each way: `{"do": name, ...}` and `{"ok": result}` or
   `{"error": text}`.
 
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import select
@@ -38,14 +42,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 MAX_REQUEST = 1 << 20
+PREFIX = "staleproof-local-"
+LOCK = ".owned"
 
 
 def _bind_to_parent() -> Any:
-    """Return a function for the child to call before exec, so that it dies with this process (Linux)."""
+    """Adopt what children leave behind; return a function for a child to call before exec, to die with us (Linux)."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up before the fork: nothing may be loaded after it
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -118,7 +126,11 @@ def _finish(child: subprocess.Popen[bytes], deadline: float) -> int:
         time.sleep(0.005)
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
         os.killpg(child.pid, signal.SIGKILL)
-    return child.wait()
+    status = child.wait()
+    with contextlib.suppress(ChildProcessError):
+        while True:  # the rest of its group, adopted when the child ended
+            os.waitpid(-child.pid, 0)
+    return status
 
 
 def _answer(children: Children, request: dict[str, Any]) -> dict[str, Any]:
@@ -157,13 +169,25 @@ def _serve(connection: socket.socket, owner: int, children: Children) -> float:
             connection.sendall(json.dumps(_answer(children, request)).encode() + b"\n")
 
 
+def _own_directory(parent: str) -> Path:
+    """Make this process's directory, after removing those whose processes are gone."""
+    for held in Path(parent).glob(f"{PREFIX}*/{LOCK}"):
+        with contextlib.suppress(OSError), held.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(held.parent, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    descriptor = os.open(directory / LOCK, os.O_CREAT | os.O_RDWR, 0o600)  # held until this process ends
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return directory
+
+
 def main(descriptor: int, owner: int, parent_directory: str) -> None:
     """Serve the owner at the other end of *descriptor*, and leave nothing behind."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the owner's end, or its word, ends this process
     os.set_inheritable(descriptor, False)  # noqa: FBT003  # the standard library's own signature
     connection = socket.socket(fileno=descriptor)
-    directory = Path(tempfile.mkdtemp(prefix="staleproof-local-", dir=parent_directory or None))
+    directory = _own_directory(parent_directory or tempfile.gettempdir())
     children = Children(directory)
     grace = 0.0
     try:
