@@ -46,3 +46,13 @@ def test_every_setting_is_documented() -> None:
     told = {name for page in OPERATIONS.glob("*.md") for name in SETTING.findall(page.read_text())}
 
     assert told == read
+
+
+def test_every_decision_is_in_the_index() -> None:
+    """The first page lists every decision, and their numbers run without a gap."""
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(path.name for path in folder.glob("*.md"))
+    index = (folder / "0001-record-decisions.md").read_text()
+
+    assert [int(name[:4]) for name in pages] == list(range(1, len(pages) + 1))
+    assert re.findall(r"\]\((\d{4}[^)]*)\) \|", index) == pages
