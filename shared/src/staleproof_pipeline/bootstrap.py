@@ -1,0 +1,153 @@
+"""The composition root: puts the parts together. Every dependency is an argument with a default.
+
+pipeline = bootstrap.pipeline()                       # in a function: everything from the environment
+pipeline = bootstrap.pipeline(Settings(...), providers=Providers(MemoryProvider), dead_letters=..., links=[...])
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from staleproof.clock import SYSTEM_CLOCK
+from staleproof_pipeline import batch
+from staleproof_pipeline import providers as namespaces
+from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
+from staleproof_pipeline.invalidation import Invalidator
+from staleproof_pipeline.observability import Observability
+from staleproof_pipeline.replication.eventbridge_link import EventBridgeLink
+from staleproof_pipeline.replication.follow import Followed, JournalFollower
+from staleproof_pipeline.replication.push import Pusher
+from staleproof_pipeline.rules import loader
+from staleproof_pipeline.settings import Settings
+from staleproof_pipeline.sources import dynamodb_streams, eventbridge
+from staleproof_pipeline.translation import Translator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+
+    from staleproof.clock import Clock
+    from staleproof_pipeline.dead_letter import DeadLetters
+    from staleproof_pipeline.providers import Providers
+    from staleproof_pipeline.replication.links import Link
+    from staleproof_pipeline.rules.ruleset import Ruleset
+
+RESERVE_SECONDS = 5.0
+"""What a scheduled run leaves of its time, to write positions and metrics."""
+
+
+class Pipeline(NamedTuple):
+    """What the invalidating functions run."""
+
+    invalidator: Invalidator
+    observability: Observability
+
+    def apply_stream(self, event: Any) -> PartialItemFailureResponse:
+        """Deal with a batch of a DynamoDB stream; return the records to deliver again, in Lambda's shape."""
+        return batch.respond(event, partial(self.invalidator.apply, source=dynamodb_streams.SOURCE))
+
+    def apply_event(self, event: Any) -> dict[str, int]:
+        """Deal with an event of a bus; return the outcome.
+
+        Raises:
+            CacheError: it failed: Lambda delivers it again, then gives it to the function's own dead letter.
+        """
+        return self.invalidator.apply([event], eventbridge.SOURCE).acknowledged()
+
+
+class Replication(NamedTuple):
+    """What the replicating function runs."""
+
+    follower: JournalFollower
+    observability: Observability
+
+    def run(self, remaining_ms: int) -> dict[str, Any]:
+        """Ship what is owed within *remaining_ms*; return what was done."""
+        done: Followed = self.follower.run(max(1.0, remaining_ms / 1_000 - RESERVE_SECONDS))
+        return done._asdict()
+
+
+def pipeline(
+    settings: Settings | None = None,
+    *,
+    rules: Ruleset | None = None,
+    providers: Providers | None = None,
+    dead_letters: DeadLetters | None = None,
+    links: Sequence[Link] | None = None,
+    observability: Observability | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Pipeline:
+    """Return what applies changes. Nothing is connected yet.
+
+    Raises:
+        ConfigurationError: a setting is missing or wrong, or the rules are.
+    """
+    settings = settings or Settings.from_env()
+    rules = rules or _rules(settings)
+    providers = providers or namespaces.of_url(settings.cache_url, timeout=settings.timeout)
+    dead_letters = dead_letters or _queue(settings)
+    observability = observability or Observability(settings.region)
+    links = _links(settings) if links is None else links
+    pusher = Pusher(links, providers, settings.region, observer=observability)
+    translator = Translator(rules, settings.region, settings.namespace, clock=clock)
+    invalidator = Invalidator(
+        translator, providers, dead_letters, pusher, observer=observability, clock=clock
+    )
+    return Pipeline(invalidator, observability)
+
+
+def replication(
+    settings: Settings | None = None,
+    *,
+    providers: Providers | None = None,
+    links: Sequence[Link] | None = None,
+    observability: Observability | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Replication:
+    """Return what ships the journal. Nothing is connected yet.
+
+    Raises:
+        ConfigurationError: a setting is missing or wrong, or the rules are.
+    """
+    settings = settings or Settings.from_env()
+    providers = providers or namespaces.of_url(settings.cache_url, timeout=settings.timeout)
+    observability = observability or Observability(settings.region)
+    named = _rules(settings).namespaces if settings.rules or settings.rules_text else frozenset[str]()
+    follower = JournalFollower(
+        _links(settings) if links is None else links,
+        providers,
+        sorted({settings.namespace, *named}),
+        settings.region,
+        observer=observability,
+        clock=clock,
+        horizon_ms=round(settings.journal_horizon * 1_000),
+    )
+    return Replication(follower, observability)
+
+
+def _rules(settings: Settings) -> Ruleset:
+    if settings.rules_text:
+        return loader.loads(settings.rules_text, "STALEPROOF_RULES_TEXT")
+    return loader.load(settings.require("rules"))
+
+
+def _queue(settings: Settings) -> DeadLetterQueue:
+    url = settings.require("dead_letter_queue_url")
+    return DeadLetterQueue(partial(_client, "sqs", settings.region), url)
+
+
+def _links(settings: Settings) -> list[Link]:
+    if not settings.peers:
+        return []
+    return [EventBridgeLink(partial(_client, "events", settings.region), settings.bus, settings.region)]
+
+
+def _client(service: str, region: str) -> Any:
+    """A boto3 client that gives up early: what it was asked for is safe in the stream or in the journal."""
+    import boto3  # noqa: PLC0415 - a cold start without poison and peers does not pay for it
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "max_attempts": 2})
+    return boto3.client(service, region_name=region, config=config)

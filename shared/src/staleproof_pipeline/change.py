@@ -1,0 +1,102 @@
+"""`ChangeEvent`: what happened to one row or one thing, whatever source told it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from staleproof.errors import MalformedEventError
+
+MAX_EPOCH_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+
+
+class Operation(StrEnum):
+    """What was done."""
+
+    INSERT = "insert"
+    MODIFY = "modify"
+    REMOVE = "remove"
+    OTHER = "other"
+
+
+class Source(StrEnum):
+    """Where changes come from, as rules name it."""
+
+    DYNAMODB = "dynamodb"
+    EVENTBRIDGE = "eventbridge"
+
+
+class Position(BaseModel):
+    """A record's place in its source.
+
+    Attributes:
+        partition: a stream's or a bus's own name for the place of the record.
+        sequence: the place within it, comparable as a number; None where the source has no order.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    partition: str = Field(default="", max_length=2_048)
+    sequence: int | None = Field(default=None, ge=0)
+
+    def __str__(self) -> str:
+        return self.partition if self.sequence is None else str(self.sequence)
+
+
+class ChangeEvent(BaseModel):
+    """One change, in plain Python values.
+
+    Attributes:
+        id: the source's identity of the change, the same at every redelivery.
+        source: where it came from.
+        entity: the table, or the event's detail-type.
+        operation: what was done.
+        keys: the key attributes; empty where the source has none.
+        old: the row before, or None: there was none, or the source does not tell.
+        new: the row after, or None likewise.
+        images: which of `old` and `new` the source would tell if there were one.
+        changed_ms: UTC milliseconds of the change at its source, 0 if unknown.
+        position: its place in the source.
+        region: where it happened.
+        expired: the source removed the row by its time to live; nobody asked for it.
+        trace: trace id, or "".
+        schema_version: of the source's record.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=512)
+    source: Source
+    entity: str = Field(min_length=1, max_length=256)
+    operation: Operation
+    keys: dict[str, Any] = {}
+    old: dict[str, Any] | None = None
+    new: dict[str, Any] | None = None
+    images: frozenset[str] = frozenset({"old", "new"})
+    changed_ms: int = Field(default=0, ge=0, le=MAX_EPOCH_MS)
+    position: Position = Position()
+    region: str = Field(default="", max_length=64)
+    expired: bool = False
+    trace: str = Field(default="", max_length=256)
+    schema_version: str = Field(default="", max_length=32)
+
+    @classmethod
+    def of(cls, **fields: Any) -> Self:
+        """Make one.
+
+        Raises:
+            MalformedEventError: a field is out of bounds; it names the field and the value.
+        """
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise MalformedEventError(_told(error)) from error
+
+
+def _told(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    return f"{path}: {first['msg']}, not {str(first['input'])[:80]!r}; correct the producer, then redrive"

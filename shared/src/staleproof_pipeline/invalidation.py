@@ -1,0 +1,171 @@
+"""The use case: a batch of raw records in, every one of them applied, ignored, dead-lettered or failed.
+
+Theory of operation. All records are translated first, which is pure. What they ask for goes to the provider in one
+call per namespace and chunk, whose return is the acknowledgement: versions are gone and the journal has it. What was
+applied is then handed to the links at once; that may fail, since the follower ships from the journal what the push
+missed. Last, poison goes to the dead letter. A record counts as handled only when all of its parts are:
+
+* unavailable server: this chunk and everything after it fail, and are delivered again;
+* refused chunk: its invalidations are tried singly, and those refused again fail alone;
+* dead letter not stored: the record fails;
+* a failed record of an ordered source makes it deliver everything behind again, so poison behind it waits for that
+  delivery instead of being stored twice.
+
+Every step may be repeated from the start at any point of a crash: applying is idempotent and order-free.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from staleproof.clock import SYSTEM_CLOCK
+from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
+from staleproof_pipeline.dead_letter import DeadLetter
+from staleproof_pipeline.errors import DeliveryError
+from staleproof_pipeline.observer import NullObserver
+from staleproof_pipeline.report import Outcome, RecordOutcome, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from staleproof.clock import Clock
+    from staleproof.events import Invalidation
+    from staleproof_pipeline.dead_letter import DeadLetters
+    from staleproof_pipeline.observer import Observer
+    from staleproof_pipeline.providers import Providers
+    from staleproof_pipeline.replication.push import Placed, Pusher
+    from staleproof_pipeline.sources import RecordSource
+    from staleproof_pipeline.translation import Translated, Translator
+
+CHUNK = 500
+"""Invalidations that one call hands to the provider: bounds a round trip, and what one failure takes with it."""
+
+
+class Invalidator:
+    """Applies batches.
+
+    Args:
+        translator: says what a record asks for.
+        providers: the cache server's namespaces.
+        dead_letters: where poison goes.
+        pusher: hands what was applied to the links.
+        observer: hears what happened.
+        clock: the source of time.
+        chunk: invalidations a call to the provider takes.
+    """
+
+    def __init__(
+        self,
+        translator: Translator,
+        providers: Providers,
+        dead_letters: DeadLetters,
+        pusher: Pusher,
+        *,
+        observer: Observer | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        chunk: int = CHUNK,
+    ) -> None:
+        self._translator = translator
+        self._providers = providers
+        self._dead_letters = dead_letters
+        self._pusher = pusher
+        self._observer: Observer = observer or NullObserver()
+        self._clock = clock
+        self._chunk = chunk
+
+    def apply(self, records: Sequence[Any], source: RecordSource) -> Report:
+        """Deal with *records* of *source*; every one has an outcome, whatever happens."""
+        asked = [self._translator.translate(record, source) for record in records]
+        for note in dict.fromkeys(each.note for each in asked if each.note):
+            self._observer.noted(note)
+        applied, errors = self._invalidate(asked)
+        lags = self._lags(applied)
+        self._pusher.push(applied)
+        errors.update(self._bury(records, asked, errors, source))
+        report = Report(records, [_outcome(each, errors.get(at)) for at, each in enumerate(asked)])
+        self._observer.batch(report, source.name, lags)
+        return report
+
+    # --- applying -----------------------------------------------------------------------------------
+
+    def _invalidate(self, asked: Sequence[Translated]) -> tuple[list[Placed], dict[int, Exception]]:
+        """Apply everything; return what was, and the error of each record of which something was not."""
+        applied: list[Placed] = []
+        errors: dict[int, Exception] = {}
+        waiting = list(self._chunks(asked))
+        for at, (namespace, chunk) in enumerate(waiting):
+            try:
+                applied += self._apply_chunk(namespace, chunk, errors)
+            except ProviderUnavailableError as error:
+                errors.update((number, error) for _, rest in waiting[at:] for number, _ in rest)
+                break
+        return applied, errors
+
+    def _chunks(self, asked: Sequence[Translated]) -> Iterator[tuple[str, list[tuple[int, Invalidation]]]]:
+        namespaces: dict[str, list[tuple[int, Invalidation]]] = defaultdict(list)
+        for number, each in enumerate(asked):
+            for invalidation in each.invalidations:
+                namespaces[invalidation.namespace].append((number, invalidation))
+        for namespace, items in namespaces.items():
+            for start in range(0, len(items), self._chunk):
+                yield namespace, items[start : start + self._chunk]
+
+    def _apply_chunk(
+        self, namespace: str, chunk: Sequence[tuple[int, Invalidation]], errors: dict[int, Exception]
+    ) -> list[Placed]:
+        try:
+            return self._acknowledged(namespace, [invalidation for _, invalidation in chunk])
+        except ProviderRejectedError as error:
+            if len(chunk) == 1:
+                errors[chunk[0][0]] = error
+                return []
+        return [placed for item in chunk for placed in self._apply_chunk(namespace, [item], errors)]
+
+    def _acknowledged(self, namespace: str, invalidations: Sequence[Invalidation]) -> list[Placed]:
+        places = self._providers.get(namespace).invalidate(invalidations)
+        parts = [part for each in invalidations for part in each.parts()]
+        return [(namespace, place, part) for place, part in zip(places, parts, strict=True)]
+
+    # --- dead letters -------------------------------------------------------------------------------
+
+    def _bury(
+        self,
+        records: Sequence[Any],
+        asked: Sequence[Translated],
+        errors: dict[int, Exception],
+        source: RecordSource,
+    ) -> dict[int, Exception]:
+        """Store what is poison; return the errors of those that stay undone."""
+        first = min(errors, default=len(records)) if source.ordered else len(records)
+        poison = {at: each.error for at, each in enumerate(asked) if each.error and at not in errors}
+        waiting = {at: DeliveryError("a record before it failed") for at in poison if at > first}
+        letters = {
+            at: self._letter(records[at], error, source) for at, error in poison.items() if at not in waiting
+        }
+        stored = self._dead_letters.store(list(letters.values())) if letters else []
+        failed = {at: error for at, error in zip(letters, stored, strict=True) if error is not None}
+        return {**waiting, **failed}
+
+    def _letter(self, record: Any, error: Exception, source: RecordSource) -> DeadLetter:
+        return DeadLetter.about(
+            record,
+            error,
+            source=source.name,
+            rules=self._translator.rules.digest,
+            region=self._translator.region,
+            at_ms=int(self._clock.wall() * 1_000),
+        )
+
+    def _lags(self, applied: Sequence[Placed]) -> list[int]:
+        now = int(self._clock.wall() * 1_000)
+        changed = [part.cause.changed_ms for _, _, part in applied]
+        return [max(0, now - each) for each in changed if each]
+
+
+def _outcome(asked: Translated, error: Exception | None) -> RecordOutcome:
+    if error is not None:
+        return RecordOutcome(Outcome.FAILED, error)
+    if asked.error is not None:
+        return RecordOutcome(Outcome.DEAD_LETTERED, asked.error)
+    return RecordOutcome(Outcome.APPLIED if asked.invalidations else Outcome.IGNORED)

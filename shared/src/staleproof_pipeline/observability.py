@@ -1,0 +1,141 @@
+"""Logs, metrics and traces of the functions, by Powertools.
+
+Metrics are EMF documents on standard output. Their dimensions are `service` and `region` alone; keys, tags, tables
+and rules are never a dimension, for their number has no bound.
+
+========================  ===========================================================================
+`Applied` … `Failed`      records by outcome
+`InvalidationLag`         milliseconds from a change to its invalidation here
+`Shipped`, `ShipFailed`   records handed to links, and those that a link did not take
+`ReplicationLag`          age in milliseconds of the oldest record that a link still owes
+`JournalGap`              times that records were lost before they were shipped
+========================  ===========================================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+
+from staleproof_pipeline.report import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from staleproof_pipeline.report import RecordOutcome, Report
+
+    R = TypeVar("R")
+
+NAMESPACE = "Staleproof"
+MAX_SAMPLES = 100
+"""Values of one metric that an invocation publishes; CloudWatch takes as many in one document."""
+
+MAX_TOLD = 20
+"""Records of one batch that are logged one by one."""
+
+_NAMES = {
+    Outcome.APPLIED: "Applied",
+    Outcome.IGNORED: "Ignored",
+    Outcome.DEAD_LETTERED: "DeadLettered",
+    Outcome.FAILED: "Failed",
+}
+
+
+class Observability:
+    """The `Observer` of a function.
+
+    Args:
+        region: the metrics' dimension beside the service.
+        logger: writes JSON lines.
+        metrics: collects and writes EMF.
+        tracer: wraps the handler in an X-Ray segment.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        *,
+        logger: Logger | None = None,
+        metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self.logger = logger or Logger()
+        self._metrics = metrics or Metrics(namespace=NAMESPACE)
+        self._metrics.set_default_dimensions(region=region)
+        self._tracer = tracer or Tracer(auto_patch=False)
+        self._told: set[str] = set()
+
+    def handler(self, function: Callable[[Any, Any], R]) -> Callable[[Any, Any], R]:
+        """Decorate a Lambda handler: its logs get the request's context, its metrics are written when it ends."""
+        traced = self._tracer.capture_lambda_handler(function, capture_response=False)
+        measured = self._metrics.log_metrics(traced, capture_cold_start_metric=True)
+        logged: Callable[[Any, Any], R] = self.logger.inject_lambda_context(measured)
+        return logged
+
+    def batch(self, report: Report, source: str, lags_ms: Sequence[int]) -> None:
+        """See `Observer.batch`."""
+        counts = report.counts()
+        for outcome, name in _NAMES.items():
+            self._count(name, counts[outcome])
+        for lag in _sampled(lags_ms):
+            self._metrics.add_metric("InvalidationLag", MetricUnit.Milliseconds, lag)
+        for each in _notable(report):
+            told = {"outcome": each.outcome.value, "source": source, "error": str(each.error)}
+            if each.outcome is Outcome.FAILED:
+                self.logger.error("record failed", extra=told)
+            else:
+                self.logger.warning("record dead-lettered", extra=told, exc_info=_cause(each.error))
+        self.logger.debug("batch", extra={"source": source, **counts})
+
+    def noted(self, note: str) -> None:
+        """See `Observer.noted`; each note once a process."""
+        if note not in self._told and len(self._told) < 1_000:  # noqa: PLR2004 - a bound, not a quantity
+            self._told.add(note)
+            self.logger.warning(note)
+
+    def shipped(self, link: str, delivered: int, failed: int, error: str) -> None:
+        """See `Observer.shipped`."""
+        self._count("Shipped", delivered)
+        self._count("ShipFailed", failed)
+        if error:
+            self.logger.warning(
+                "not shipped; the follower will", extra={"link": link, "failed": failed, "error": error}
+            )
+
+    def followed(self, link: str, lag_ms: int) -> None:
+        """See `Observer.followed`."""
+        self._metrics.add_metric("ReplicationLag", MetricUnit.Milliseconds, lag_ms)
+        if lag_ms:
+            self.logger.warning("a link owes records", extra={"link": link, "lag_ms": lag_ms})
+
+    def gap(self, link: str, namespace: str) -> None:
+        """See `Observer.gap`."""
+        self._count("JournalGap", 1)
+        self.logger.error(
+            "journal records were lost before they were shipped; the peers clear the namespace",
+            extra={"link": link, "namespace": namespace},
+        )
+
+    def _count(self, name: str, value: int) -> None:
+        self._metrics.add_metric(name, MetricUnit.Count, value)
+
+
+def _notable(report: Report) -> Iterator[RecordOutcome]:
+    notable = (each for each in report.outcomes if each.outcome in {Outcome.FAILED, Outcome.DEAD_LETTERED})
+    for _, each in zip(range(MAX_TOLD), notable, strict=False):
+        yield each
+
+
+def _cause(error: Exception | None) -> BaseException | None:
+    """The fault behind an error that nobody foresaw; an expected one needs no stack trace."""
+    cause = error.__cause__ if error else None
+    return cause if cause is not None and not isinstance(cause, ValueError) else None
+
+
+def _sampled(lags_ms: Sequence[int]) -> list[int]:
+    """At most `MAX_SAMPLES` of *lags_ms*, the largest always."""
+    ordered = sorted(lags_ms, reverse=True)
+    step = -(-len(ordered) // MAX_SAMPLES) or 1
+    return ordered[::step]

@@ -1,0 +1,53 @@
+"""The port by which the use cases say what happened. What becomes of it (metrics, logs) is the adapter's business."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from staleproof_pipeline.report import Report
+
+
+class Observer(Protocol):
+    """Hears what happened; must not raise."""
+
+    def batch(self, report: Report, source: str, lags_ms: Sequence[int]) -> None:
+        """A batch of *source* is dealt with; *lags_ms* tells the time from change to applied."""
+        ...
+
+    def noted(self, note: str) -> None:
+        """An operator should know *note*; it may be said again and again."""
+        ...
+
+    def shipped(self, link: str, delivered: int, failed: int, error: str) -> None:
+        """A link was handed records, at once or by the follower."""
+        ...
+
+    def followed(self, link: str, lag_ms: int) -> None:
+        """The oldest record that a link still owes is *lag_ms* old, 0 if it owes none."""
+        ...
+
+    def gap(self, link: str, namespace: str) -> None:
+        """Records were lost before a link shipped them; the peers clear the namespace instead."""
+        ...
+
+
+class NullObserver:
+    """Hears nothing."""
+
+    def batch(self, report: Report, source: str, lags_ms: Sequence[int]) -> None:
+        """See `Observer.batch`."""
+
+    def noted(self, note: str) -> None:
+        """See `Observer.noted`."""
+
+    def shipped(self, link: str, delivered: int, failed: int, error: str) -> None:
+        """See `Observer.shipped`."""
+
+    def followed(self, link: str, lag_ms: int) -> None:
+        """See `Observer.followed`."""
+
+    def gap(self, link: str, namespace: str) -> None:
+        """See `Observer.gap`."""

@@ -1,0 +1,67 @@
+"""The fast path: what was just applied goes to every link at once.
+
+It may fail: the journal has the records, and the follower ships those that are not marked as pushed. A failure
+here is told and forgotten; it never fails the change, which is applied in this region.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from staleproof.errors import ProviderError
+from staleproof_pipeline.observer import NullObserver
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from staleproof.events import Invalidation
+    from staleproof.ports import JournalId
+    from staleproof_pipeline.observer import Observer
+    from staleproof_pipeline.providers import Providers
+    from staleproof_pipeline.replication.links import Link
+
+Placed = tuple[str, "JournalId", "Invalidation"]
+"""An applied part: its namespace, its place in the journal, and itself."""
+
+
+class Pusher:
+    """Hands applied records of this region's own origin to the links.
+
+    Args:
+        links: the ways to the peers; none if there are no peers.
+        providers: whose journals note what was pushed.
+        region: the origin that is shipped.
+        observer: hears how it went.
+    """
+
+    def __init__(
+        self, links: Sequence[Link], providers: Providers, region: str, *, observer: Observer | None = None
+    ) -> None:
+        self._links = links
+        self._providers = providers
+        self._region = region
+        self._observer: Observer = observer or NullObserver()
+
+    def push(self, applied: Sequence[Placed]) -> None:
+        """Ship those of *applied* that began here; raises nothing for links and journals."""
+        own = [each for each in applied if each[2].origin == self._region]
+        if not own:
+            return
+        for link in self._links:
+            shipment = link.send([part for _, _, part in own])
+            delivered = [each for each, done in zip(own, shipment.delivered, strict=True) if done]
+            error = self._note(link, delivered) or shipment.error
+            self._observer.shipped(link.name, len(delivered), len(own) - len(delivered), error)
+
+    def _note(self, link: Link, delivered: Sequence[Placed]) -> str:
+        """Mark what was delivered; if that fails the follower ships it a second time, harmlessly."""
+        places: dict[str, list[JournalId]] = defaultdict(list)
+        for namespace, place, _ in delivered:
+            places[namespace].append(place)
+        try:
+            for namespace, those in places.items():
+                self._providers.get(namespace).pushed(link.name, those)
+        except ProviderError as error:
+            return f"pushed, but not noted: {error}"
+        return ""

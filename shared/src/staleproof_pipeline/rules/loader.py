@@ -1,0 +1,111 @@
+"""Reading the rules file. Every error says file and line, the path, the value and what to do, all of them at once."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from staleproof.errors import ConfigurationError
+from staleproof_pipeline.rules.marks import Document, MarkedError
+from staleproof_pipeline.rules.model import Rule, RuleFile, When
+from staleproof_pipeline.rules.ruleset import Ruleset
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+MAX_BYTES = 256 * 1_024
+MAX_TOLD = 20
+"""Errors that one message lists."""
+
+_MODELS: dict[int, type[BaseModel]] = {0: RuleFile, 2: Rule, 3: When}
+"""By the length of the path around a field: `()`, `rules[0]`, `rules[0].when`."""
+
+_FIXES = {
+    "missing": "add it",
+    "literal_error": "use one of those",
+    "enum": "use one of those",
+    "string_type": "write text, in quotes if need be",
+    "list_type": "write a list",
+    "model_type": "write fields, one a line",
+}
+
+
+def load(path: str | Path) -> Ruleset:
+    """Read the file at *path*.
+
+    Raises:
+        ConfigurationError: it cannot be read, or something in it is wrong.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        return loads(raw.decode(), str(path))
+    except OSError as error:
+        raise ConfigurationError(
+            f"rules file {path}: {error.strerror}; set STALEPROOF_RULES to a readable file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}:1: {error.reason}; save the file as UTF-8") from error
+
+
+def loads(text: str, name: str = "rules") -> Ruleset:
+    """Read rules from *text*; *name* stands for the file in messages. Raises as `load` does."""
+    if len(text) > MAX_BYTES:
+        raise ConfigurationError(f"{name}: larger than {MAX_BYTES} bytes; split the deployment")
+    try:
+        document = Document(text)
+    except MarkedError as error:
+        raise ConfigurationError(f"{name}:{error.line}: {error}") from error
+    try:
+        return Ruleset(RuleFile.model_validate(document.value), text)
+    except ValidationError as error:
+        raise ConfigurationError(_told(error, document, name)) from error
+
+
+def _told(error: ValidationError, document: Document, name: str) -> str:
+    found = error.errors(include_url=False)
+    lines = sorted((document.line(_place(each)), _sentence(each)) for each in found)
+    told = [f"{name}:{line}: {sentence}" for line, sentence in lines[:MAX_TOLD]]
+    if len(lines) > MAX_TOLD:
+        told.append(f"… and {len(lines) - MAX_TOLD} more")
+    return "\n".join(told)
+
+
+def _place(detail: ErrorDetails) -> tuple[str | int, ...]:
+    return tuple(detail["loc"])
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    path = _written(_place(detail)) or "the file"
+    if detail["type"] == "extra_forbidden":
+        return f"{path}: unknown field; {_suggestion(_place(detail))}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] in {"missing", "value_error"}:
+        fix = _FIXES.get(detail["type"])
+        return f"{path}: {message}" + (f"; {fix}" if fix else "")
+    fix = _FIXES.get(detail["type"], "correct it")
+    return f"{path}: {message}, not {repr(detail['input'])[:80]}; {fix}"
+
+
+def _written(place: tuple[str | int, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+def _suggestion(place: tuple[str | int, ...]) -> str:
+    *around, field = place
+    known = sorted(_MODELS.get(len(around), Rule).model_fields)
+    close = difflib.get_close_matches(str(field), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the rules file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Staleproof rules",
+        **RuleFile.model_json_schema(),
+    }

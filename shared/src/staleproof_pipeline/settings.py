@@ -1,0 +1,148 @@
+"""Settings of the functions, from the environment.
+
+===================================  ==================================================================  ============
+variable                             meaning                                                             default
+===================================  ==================================================================  ============
+`STALEPROOF_CACHE_URL`               `redis://`, `rediss://` (TLS), `unix://`, or `memory://`            required
+`STALEPROOF_NAMESPACE`               where rules that name no namespace invalidate                       required
+`STALEPROOF_REGION`                  this region                                                         `AWS_REGION`
+`STALEPROOF_RULES`                   path of the rules file                                              one of both
+`STALEPROOF_RULES_TEXT`              the rules themselves                                                is required
+`STALEPROOF_DEAD_LETTER_QUEUE_URL`   SQS queue for records that can never be applied                     required
+`STALEPROOF_PEERS`                   the other regions, comma separated                                  none
+`STALEPROOF_BUS`                     this region's event bus; required if there are peers                none
+`STALEPROOF_TIMEOUT`                 how long to wait for the cache server, such as `1s`                 `1s`
+`STALEPROOF_JOURNAL_HORIZON`         how long journal records stay that no link needs, such as `15m`     `15m`
+===================================  ==================================================================  ============
+
+`replicate` needs neither rules nor a dead-letter queue; with rules, it follows the namespaces that they name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from staleproof.errors import ConfigurationError
+from staleproof.keys import Keyspace
+from staleproof.policies.duration import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SCHEMES = ("redis://", "rediss://", "unix://", "memory://")
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+
+PREFIX = "STALEPROOF_"
+
+_FIXES = {
+    "cache_url": "set it to the cache's endpoint, such as rediss://my-cache.example:6379/0",
+    "namespace": "set it to the name that the applications use, such as shop",
+    "region": "set it to the region's name, such as eu-west-1, where AWS_REGION is not set",
+    "dead_letter_queue_url": "set it to the URL of an SQS queue of this region",
+    "bus": "set it to the name of this region's event bus",
+    "peers": "set it to the other regions, such as eu-west-1,us-east-1",
+    "rules": "set it to the path of the rules file, or STALEPROOF_RULES_TEXT to its contents",
+    "timeout": "set it to a duration, such as 500ms",
+    "journal_horizon": "set it to a duration, such as 15m",
+}
+
+
+def _url(text: str) -> str:
+    if not text.startswith(_SCHEMES):
+        raise ValueError(f"the scheme must be one of {', '.join(_SCHEMES)}")
+    return text
+
+
+def _namespace(text: str) -> str:
+    try:
+        return Keyspace(text).namespace
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+
+
+def _region(text: str) -> str:
+    if not _REGION.match(text):
+        raise ValueError("a region is lower-case letters, digits and '-'")
+    return text
+
+
+def _duration(text: Any) -> float:
+    try:
+        return seconds(text if isinstance(text, str) else float(text), "duration")
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+
+
+def _names(text: Any) -> Any:
+    if isinstance(text, str):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+RegionName = Annotated[str, AfterValidator(_region)]
+Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """A validated set of settings; fields are called as their variables, without the prefix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    cache_url: Annotated[str, AfterValidator(_url)]
+    namespace: Annotated[str, AfterValidator(_namespace)]
+    region: RegionName
+    rules: str = ""
+    rules_text: str = ""
+    dead_letter_queue_url: str = ""
+    bus: str = ""
+    peers: Annotated[tuple[RegionName, ...], BeforeValidator(_names)] = ()
+    timeout: Seconds = 1.0
+    journal_horizon: Seconds = 900.0
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the variables.
+
+        Raises:
+            ConfigurationError: one is missing or wrong; it names the variable, the value and the fix.
+        """
+        env = os.environ if environ is None else environ
+        given = {
+            name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())
+        }
+        given.setdefault("region", env.get("AWS_REGION", ""))
+        try:
+            settings = cls.model_validate({name: value for name, value in given.items() if value})
+        except ValidationError as error:
+            raise ConfigurationError("\n".join(_told(detail, given) for detail in error.errors())) from error
+        if settings.peers:
+            settings.require("bus")
+        if settings.region in settings.peers:
+            raise ConfigurationError(
+                f"STALEPROOF_PEERS names {settings.region!r}, which is this region; list the others only"
+            )
+        return settings
+
+    def require(self, field: str) -> str:
+        """Return *field*, which this function cannot do without.
+
+        Raises:
+            ConfigurationError: it is not set.
+        """
+        value = str(getattr(self, field))
+        if not value:
+            raise ConfigurationError(f"{PREFIX}{field.upper()} is not set; {_FIXES[field]}")
+        return value
+
+
+def _told(detail: Any, given: Mapping[str, str]) -> str:
+    field = str(detail["loc"][0])
+    variable = PREFIX + field.upper()
+    if detail["type"] == "missing":
+        return f"{variable} is not set; {_FIXES[field]}"
+    shown = given[field].partition(":")[0] + ":…" if field == "cache_url" else given[field]
+    return f"{variable}={shown[:80]!r}: {detail['msg'].removeprefix('Value error, ')}; {_FIXES[field]}"

@@ -1,0 +1,60 @@
+"""Reading a raw record field by field, with errors that name the field, the value and the fix."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from staleproof.errors import MalformedEventError
+
+T = TypeVar("T")
+
+SHOWN = 80
+"""Characters of a wrong value that a message shows."""
+
+_KINDS: dict[type, str] = {str: "a string", dict: "an object", list: "a list", int: "a whole number"}
+_REDRIVE = "correct the producer, then redrive"
+
+
+def wrong(path: str, value: Any, expected: str, fix: str = _REDRIVE) -> MalformedEventError:
+    """Return the error for *value* at *path* that is not *expected*."""
+    return MalformedEventError(f"{path}: {repr(value)[:SHOWN]} is not {expected}; {fix}")
+
+
+def an_object(record: Any, path: str = "record") -> dict[str, Any]:
+    """Return *record* if it is a JSON object."""
+    if not isinstance(record, dict) or not all(isinstance(name, str) for name in record):
+        raise wrong(path, record, "an object with string keys")
+    return record
+
+
+def required(record: dict[str, Any], name: str, kind: type[T], *, path: str = "") -> T:
+    """Return the field *name*; *path* says where *record* lies, for the message.
+
+    Raises:
+        MalformedEventError: it is missing or of another kind.
+    """
+    where = f"{path}{name}"
+    if name not in record:
+        raise MalformedEventError(
+            f"{where} is missing; the record needs {_KINDS.get(kind, kind.__name__)}: {_REDRIVE}"
+        )
+    value = record[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise wrong(where, value, _KINDS.get(kind, kind.__name__))
+    return value
+
+
+def optional(record: dict[str, Any], name: str, kind: type[T], default: T, *, path: str = "") -> T:
+    """Return the field *name*, or *default* if it is missing or null."""
+    return default if record.get(name) is None else required(record, name, kind, path=path)
+
+
+def milliseconds(path: str, value: Any) -> int:
+    """Return the UTC milliseconds of *value*, epoch seconds or ISO 8601 text."""
+    try:
+        if isinstance(value, str):
+            return int(datetime.fromisoformat(value).timestamp() * 1_000)
+        return int(value * 1_000)
+    except (ValueError, TypeError, OverflowError, OSError) as error:
+        raise wrong(path, value, "a time") from error

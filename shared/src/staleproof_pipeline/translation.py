@@ -1,0 +1,130 @@
+"""From a raw record to what must be invalidated: source, rules and bounds in one pure step.
+
+Whatever is wrong with a record becomes a value here, so one record's error costs its neighbours nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from staleproof.clock import SYSTEM_CLOCK
+from staleproof.errors import EventError, MalformedEventError
+from staleproof.events import Cause, Invalidation
+from staleproof_pipeline import bounds
+from staleproof_pipeline.sources import Replicated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from staleproof.clock import Clock
+    from staleproof_pipeline.change import ChangeEvent
+    from staleproof_pipeline.rules.derive import Targets
+    from staleproof_pipeline.rules.ruleset import Ruleset
+    from staleproof_pipeline.sources import RecordSource
+
+
+class Translated(NamedTuple):
+    """What a record asks for.
+
+    Attributes:
+        invalidations: to be applied.
+        error: why the record, or a part of it, never can be.
+        note: what an operator should know, such as a table that no rule names; "" for nothing.
+        rules: names of the rules that matched.
+    """
+
+    invalidations: tuple[Invalidation, ...] = ()
+    error: EventError | None = None
+    note: str = ""
+    rules: tuple[str, ...] = ()
+
+
+class Translator:
+    """Reads records by one set of rules, in one region.
+
+    Args:
+        rules: the rules.
+        region: where this pipeline runs; what it derives originates here.
+        namespace: where rules that name none invalidate.
+        clock: the source of time.
+    """
+
+    def __init__(self, rules: Ruleset, region: str, namespace: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.rules = rules
+        self.region = region
+        self._namespace = namespace
+        self._clock = clock
+
+    def translate(self, record: Any, source: RecordSource) -> Translated:
+        """Return what *record* asks for; never raises for what the record holds."""
+        try:
+            parsed = source.parse(record)
+            return self._replicated(parsed) if isinstance(parsed, Replicated) else self._changed(parsed)
+        except EventError as error:
+            return Translated(error=error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not block the shard: the dead letter keeps it
+            unforeseen = MalformedEventError(
+                f"{type(error).__name__}: {error}; report it with this payload, then redrive"
+            )
+            unforeseen.__cause__ = error
+            return Translated(error=unforeseen)
+
+    def _replicated(self, parsed: Replicated) -> Translated:
+        """What another region applied; what began here came back, and is dropped: loops cannot form."""
+        foreign = tuple(each for each in parsed.invalidations if each.origin != self.region)
+        return Translated(foreign, next(iter(parsed.errors), None))
+
+    def _changed(self, change: ChangeEvent) -> Translated:
+        targets = self.rules.targets(change)
+        invalidations = tuple(self._merged(targets, change))
+        rules = tuple(each.rule for each in targets)
+        return Translated(invalidations, None, self._note(change, targets), rules)
+
+    def _note(self, change: ChangeEvent, targets: list[Targets]) -> str:
+        for each in targets:
+            if each.lacking:
+                return (
+                    f"rule {each.rule!r} needs {', '.join(each.lacking)} of {change.entity!r}, which its stream "
+                    "does not tell: something stale may be missed; set StreamViewType to NEW_AND_OLD_IMAGES"
+                )
+        if not targets and not self.rules.knows(change.source, change.entity):
+            known = ", ".join(self.rules.entities(change.source)) or "none"
+            return (
+                f"no rule is about {change.source} {change.entity!r} (there are rules for: {known}); add one, or "
+                "filter the event source"
+            )
+        return ""
+
+    def _merged(self, targets: list[Targets], change: ChangeEvent) -> Iterable[Invalidation]:
+        """One invalidation a namespace and fence: a rule's row version must not fence another rule's tags."""
+        groups: dict[tuple[str, int | None, int], list[Targets]] = {}
+        for each in targets:
+            if each.tags or each.keys:
+                group = (each.namespace or self._namespace, each.row_version, each.lag_ms)
+                groups.setdefault(group, []).append(each)
+        for (namespace, row_version, lag_ms), members in groups.items():
+            yield bounds.checked(
+                Invalidation(
+                    id=change.id,
+                    origin=self.region,
+                    namespace=namespace,
+                    tags=tuple(dict.fromkeys(tag for each in members for tag in each.tags)),
+                    keys=tuple(dict.fromkeys(key for each in members for key in each.keys)),
+                    row_version=row_version,
+                    lag_ms=lag_ms,
+                    at_ms=int(self._clock.wall() * 1_000),
+                    trace=change.trace,
+                    cause=_cause(change, members),
+                )
+            )
+
+
+def _cause(change: ChangeEvent, members: list[Targets]) -> Cause:
+    return Cause(
+        source=f"{change.source}:{change.entity}",
+        rules=tuple(each.rule for each in members),
+        position=str(change.position),
+        entity=change.entity,
+        operation=change.operation.value,
+        changed_ms=change.changed_ms,
+    )
