@@ -1,6 +1,6 @@
 """A reader: a process of the departures board in one region, which records everything that it reads.
 
-    python -m local.demo.reader NUMBER --directory DIR --seconds S --rate READS --readers N
+    python -m local.demo.reader NUMBER --directory DIR --seconds S --rate READS --readers N --regions N
 
 It reads as passengers do, so many times a second, and in between watches the flights and airlines whose rows are
 being written, until the change has arrived. At the end it reads every key once. It goes through the application's
@@ -52,16 +52,24 @@ class Reader:
         blackboard: shared with the other processes.
         recorder: where reads go.
         rate: reads a second as passengers make them.
+        share: which of how many readers of its region this is; they divide the watching among them.
     """
 
     def __init__(
-        self, number: int, timetable: Timetable, blackboard: Blackboard, recorder: Recorder, rate: float
+        self,
+        number: int,
+        timetable: Timetable,
+        blackboard: Blackboard,
+        recorder: Recorder,
+        rate: float,
+        share: tuple[int, int],
     ) -> None:
         self._timetable = timetable
         self._blackboard = blackboard
         self._recorder = recorder
         self._counters = blackboard.counters(number)
         self._number = number
+        self._share, self._shares = share
         self._rate = rate
         self._popularity = Popularity(timetable, Random(number))
         self._statistics = application.cache.statistics
@@ -83,7 +91,7 @@ class Reader:
         due, debt = time.monotonic(), 0.0
         while self._blackboard.phase != COMPARING:
             place = self._popularity.place((time.monotonic_ns() - self._blackboard.began) / 1e9)
-            debt = min(debt + self._rate * TICK, self._rate)
+            debt = min(debt + self._rate * TICK, 10 * self._rate * TICK)  # who is late does not catch up for long
             while debt >= 1:
                 debt -= 1
                 self._passenger(self._popularity.draw(place))
@@ -100,7 +108,8 @@ class Reader:
         """Look once at everything that was written and has not arrived here."""
         changes, started = self._timetable.changes, self._blackboard.started
         while self._next < len(changes) and started[self._next]:
-            self._watched.append(self._next)
+            if self._next % self._shares == self._share:
+                self._watched.append(self._next)
             self._next += 1
         still = []
         for place in self._watched:
@@ -163,11 +172,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--readers", type=int, required=True)
+    parser.add_argument("--regions", type=int, required=True)
     chosen = parser.parse_args(arguments)
     timetable = Timetable(chosen.seconds)
     blackboard = Blackboard(chosen.directory / "blackboard", len(timetable.changes), chosen.readers)
     recorder = Recorder(chosen.directory / f"reader-{chosen.number}.reads")
-    Reader(chosen.number, timetable, blackboard, recorder, chosen.rate).run()
+    share = (chosen.number // chosen.regions, chosen.readers // chosen.regions)
+    Reader(chosen.number, timetable, blackboard, recorder, chosen.rate, share).run()
     return 0
 
 

@@ -75,11 +75,15 @@ class Timetable:
     """All rows, keys and changes of a run that lasts *seconds*.
 
     Attributes:
+        dataset: what it is.
         rows: the rows' names.
+        boards: the rows of the flights on each page of the board.
         keys: what can be read.
+        number: the numbers of keys, by kind and name.
         changes: the writes, in order.
-        hours: the keys of the board pages by the hour of departure, in order.
     """
+
+    dataset = DATASET
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -110,6 +114,10 @@ class Timetable:
     def is_airline(self, row: int) -> bool:
         """Say whether *row* is an airline's; a page shows it only once it shows one of its flights."""
         return row >= len(self._flights)
+
+    def row(self, name: str) -> int:
+        """Return the number of the row called *name*."""
+        return self._row[name]
 
     def watched_key(self, row: int) -> int:
         """Return the key that shows *row* alone."""
