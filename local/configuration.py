@@ -60,7 +60,7 @@ class BusSubscription(Settings):
         queue_url: the rule's target.
         dead_letter_queue_url: where an event goes whose invocations all failed; in the driver's own region.
         maximum_retry_attempts: retries after the first invocation.
-        retry_delays: whole seconds before each retry, the last one repeated. AWS waits one minute, then two.
+        retry_delays: whole seconds before each retry. AWS waits one minute, then two.
     """
 
     function: str
@@ -68,7 +68,7 @@ class BusSubscription(Settings):
     queue_url: str
     dead_letter_queue_url: str
     maximum_retry_attempts: int = Field(default=2, ge=0, le=2)
-    retry_delays: tuple[int, ...] = (1, 2)
+    retry_delays: tuple[int, ...] = (2, 10)
 
 
 class Schedule(Settings):

@@ -13,6 +13,7 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from contextlib import ExitStack
@@ -48,6 +49,7 @@ class Driver:
     def __init__(self, configuration: DriverConfiguration) -> None:
         self._configuration = configuration
         self._stop = threading.Event()
+        self._woken, self._wake = socket.socketpair()
         self._hosts: list[FunctionHost] = []
         self._failure: BaseException | None = None
 
@@ -67,15 +69,19 @@ class Driver:
             for thread in threads:
                 thread.start()
             self._configuration.ready.write_text(str(os.getpid()))
-            self._stop.wait()
+            self._woken.recv(1)
+            self._stop.set()
             for thread in threads:
                 thread.join()
         if self._failure is not None:
             raise RuntimeError("a source's thread failed") from self._failure
 
     def stop(self) -> None:
-        """Let every source finish what it is doing and end."""
-        self._stop.set()
+        """Let every source finish what it is doing and end.
+
+        A signal handler may call this: it takes no lock, which the interrupted thread might hold.
+        """
+        self._wake.send(b"!")
 
     def _guard(self, source: Source) -> None:
         # A source that dies alone would be a pipeline that stands still in silence: its process ends instead.
@@ -85,7 +91,7 @@ class Driver:
             self._failure = error
             raise
         finally:
-            self._stop.set()
+            self.stop()
 
     def _initialise(self) -> None:
         for host in self._hosts:
@@ -122,7 +128,8 @@ class Driver:
         return host
 
     def _client(self, service: str, region: str) -> Any:
-        return client(service, region, self._configuration.endpoint)
+        # Whoever polls asks again anyway; the client's own retries would only delay the end.
+        return client(service, region, self._configuration.endpoint, attempts=1)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -109,10 +109,13 @@ class Emulator:
         }
 
 
-def client(service: str, region: str, endpoint: str) -> Any:
-    """Return a boto3 client that reaches *endpoint* and nothing else."""
+def client(service: str, region: str, endpoint: str, *, attempts: int = 3) -> Any:
+    """Return a boto3 client that reaches *endpoint* and nothing else, and tries a request so many times."""
     settings = Config(
-        retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=30, proxies={}
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=2,
+        read_timeout=30,
+        proxies={},
     )
     session: Any = boto3.session.Session()  # typed by a literal a service; the name comes as an argument here
     return session.client(service, config=settings, **resource_arguments(region, endpoint))

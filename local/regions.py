@@ -10,6 +10,8 @@ ports, and is gone when the block ends or the process does.
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -129,17 +131,15 @@ class TwoRegions:
         self._environ = dict(environ or {})
         self._timeout = timeout
         self.stream_arns: dict[str, str] = {}
+        self._queues: dict[tuple[str, str], str] = {}
 
     def __enter__(self) -> Self:
         self.supervisor = Supervisor()
-        try:
-            self._start()
-        except BaseException:
-            self.supervisor.close()
-            raise
+        self._start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._stop_drivers()
         self.supervisor.close()
 
     def __getitem__(self, name: str) -> Region:
@@ -184,16 +184,31 @@ class TwoRegions:
     def _start(self) -> None:
         self.partition = Partition(self.supervisor.directory)
         valkeys = {name: Valkey(self.supervisor, f"valkey-{name}") for name in self._names}
-        with ThreadPoolExecutor(len(self._names) + 1) as pool:
-            emulator = Emulator(self.supervisor)
-            started = [pool.submit(emulator.start), *(pool.submit(each.start) for each in valkeys.values())]
-            for future in started:
-                future.result()
-            self.emulator = emulator
-            self.regions = {name: Region(name, valkey, emulator) for name, valkey in valkeys.items()}
-            self._queues: dict[tuple[str, str], str] = {}
-            list(pool.map(self._provision, self._names))
-            list(pool.map(self.start_driver, self._names))
+        pool = ThreadPoolExecutor(len(self._names) + 1)
+        try:
+            self._start_in(pool, valkeys)
+        except BaseException:
+            self.supervisor.close()  # before waiting for the pool: whatever it waits for ends now
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _start_in(self, pool: ThreadPoolExecutor, valkeys: Mapping[str, Valkey]) -> None:
+        self.emulator = Emulator(self.supervisor)
+        started = [pool.submit(self.emulator.start), *(pool.submit(each.start) for each in valkeys.values())]
+        for future in started:
+            future.result()
+        self.regions = {name: Region(name, valkey, self.emulator) for name, valkey in valkeys.items()}
+        list(pool.map(self._provision, self._names))
+        list(pool.map(self.start_driver, self._names))
+
+    def _stop_drivers(self) -> None:
+        # Before what they poll, so that they end in peace; together, since each waits for its threads.
+        with contextlib.suppress(SupervisorError):
+            for region in self.regions.values():
+                self.supervisor.signal(region.driver, signal.SIGTERM)
+            for region in self.regions.values():
+                self.supervisor.stop(region.driver)
 
     def _provision(self, name: str) -> None:
         region, resources = self.regions[name], Resources(self.emulator, name)

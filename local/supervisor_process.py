@@ -92,7 +92,12 @@ class Children:
     def signal(self, name: str, number: int) -> None:
         """Send a signal to the child alone."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._children[name].pid, number)
+            os.kill(self._child(name).pid, number)
+
+    def _child(self, name: str) -> subprocess.Popen[bytes]:
+        if name not in self._children:
+            raise ValueError(f"there is no child {name!r}; there are: {', '.join(self._children) or 'none'}")
+        return self._children[name]
 
     def stop(self, name: str, grace: float) -> int | None:
         """Ask the child to end, wait *grace* seconds, then kill its group; return its exit status."""

@@ -3,8 +3,9 @@
 Theory of operation. The emulator delivers a rule's events within a region, to a queue, and drops what goes to another
 region. So a rule puts them into a queue of the bus's own region, and this bridge, which belongs to the region
 where they are wanted, fetches them. A message is deleted only after the function succeeded, or after
-the dead letter has the event: until then it lives in the queue, whatever dies. Attempts are the
-queue's own receive count, so they survive this process too, and a failing event does not hold up those behind it.
+the dead letter has the event: until then it lives in the queue, whatever dies. A failing event goes back into the
+queue for a while, so it does not hold up those behind it. Attempts are counted here, as invocations that failed: a
+bridge that was killed begins to count again, which retries more and never gives up early.
 Events arrive at least once and in no particular order, as on AWS.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -61,6 +63,7 @@ class BusBridge:
         self._queue = client("sqs", subscription.origin)
         self._dead_letters = client("sqs", self._region)
         self._pacing = Pacing()
+        self._attempts: Counter[str] = Counter()
         # Long enough for one invocation: when this process dies, the event comes back that much later.
         self._visibility = math.ceil(host.function.timeout) + 1
 
@@ -84,10 +87,15 @@ class BusBridge:
             MaxNumberOfMessages=RECEIVE,
             WaitTimeSeconds=0,  # the emulator's long poll looks every 100 ms; asking often is faster
             VisibilityTimeout=self._visibility,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
         messages = answer.get("Messages", [])
-        self._delete([message for message in messages if self._deliver(message)])
+        done: list[dict[str, Any]] = []
+        try:
+            for message in messages:
+                if self._deliver(message):
+                    done.append(message)  # noqa: PERF401  # what is done before an error must be deleted
+        finally:
+            self._delete(done)
         return self._pacing.after(found=bool(messages))
 
     def _cut(self) -> bool:
@@ -105,15 +113,18 @@ class BusBridge:
             self._give_up(message["Body"], FunctionError("MalformedEvent", str(malformed)), identity)
             return True
         error = self._host.invoke(event, identity).error
-        return error is None or self._failed(message, event, error)
+        dealt_with = error is None or self._failed(message, event, error)
+        if dealt_with:
+            self._attempts.pop(identity, None)
+        return dealt_with
 
     def _failed(self, message: dict[str, Any], event: Any, error: FunctionError) -> bool:
-        attempts = int(message["Attributes"]["ApproximateReceiveCount"])
-        logger.warning(
-            "attempt %s on event %s: %s: %s", attempts, message["MessageId"], error.type, error.message
-        )
+        identity = str(message["MessageId"])
+        self._attempts[identity] += 1
+        attempts = self._attempts[identity]
+        logger.warning("attempt %s on event %s: %s: %s", attempts, identity, error.type, error.message)
         if attempts > self._subscription.maximum_retry_attempts:
-            self._give_up(event, error, str(message["MessageId"]))
+            self._give_up(event, error, identity)
             return True
         delays = self._subscription.retry_delays
         self._return(message, delays[min(attempts, len(delays)) - 1])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from local.configuration import StreamMapping
     from local.event_sources.checkpoint import Checkpoints
+    from local.event_sources.retry import Batch, Outcome
     from local.function_host import FunctionHost
 
 logger = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ class StreamDriver:
                 shard.step()
         return max(min((shard.due for shard in ready), default=now + DISCOVER_EVERY) - time.monotonic(), 0.0)
 
-    def invoke(self, batch: Any) -> Any:
+    def invoke(self, batch: Batch) -> Outcome:
         """Deliver *batch* to the function and judge its response."""
         invocation = self._host.invoke({"Records": [record.body for record in batch.records]})
         outcome = batch_response.judge(invocation, batch, report_failures=self.mapping.report_failures)
@@ -216,8 +217,10 @@ class StreamDriver:
         while True:
             description = self.streams.describe_stream(**arguments)["StreamDescription"]
             for found in description["Shards"]:
-                self._shards.setdefault(found["ShardId"], Shard(self, found["ShardId"]))
-                self._parents[found["ShardId"]] = found.get("ParentShardId", "")
+                name = str(found["ShardId"])
+                if name not in self._shards:
+                    self._shards[name] = Shard(self, name)
+                    self._parents[name] = found.get("ParentShardId", "")
             if not (last := description.get("LastEvaluatedShardId")):
                 return
             arguments["ExclusiveStartShardId"] = last

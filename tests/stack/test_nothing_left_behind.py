@@ -27,15 +27,15 @@ Run = Callable[..., tuple[subprocess.Popen[str], Any]]
 
 
 @pytest.fixture
-def run() -> Iterator[Run]:
+def run(tmp_path: Path) -> Iterator[Run]:
     """Start a program; return it and the line of JSON that it says when it is up."""
     with ExitStack() as stack:
 
-        def started(*command: str) -> tuple[subprocess.Popen[str], Any]:
+        def started(*command: str, wait: bool = True) -> tuple[subprocess.Popen[str], Any]:
             program = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
                 stdout=subprocess.PIPE,
                 text=True,
                 start_new_session=True,
@@ -43,7 +43,7 @@ def run() -> Iterator[Run]:
             stack.enter_context(program)
             stack.callback(program.kill)
             assert program.stdout is not None
-            return program, json.loads(program.stdout.readline())
+            return program, json.loads(program.stdout.readline()) if wait else None
 
         yield started
 
@@ -65,6 +65,18 @@ def test_command_leaves_nothing_when_interrupted(run: Run, number: int) -> None:
     assert program.wait(20) == 130
     assert not any(each.alive() for each in below)
     assert not Path(told["directory"]).exists()
+
+
+@pytest.mark.stack
+def test_interrupt_during_the_start_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    """Ctrl-C while servers are starting ends those that run and starts no more."""
+    program, _ = run("-m", "local", "up", "--no-functions", wait=False)
+    below = wait_until(lambda: (found := descendants(program.pid))[2:] and found, "the first servers")
+    os.killpg(program.pid, signal.SIGINT)
+
+    assert program.wait(20) == 130
+    assert not any(each.alive() for each in below)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.stack
