@@ -12,7 +12,7 @@ Truth = TypeVar("Truth")
 
 
 def wait_until(
-    condition: Callable[[], Truth], what: str, *, timeout: float = 10.0, every: float = 0.005
+    condition: Callable[[], Truth], what: str, *, timeout: float = 30.0, every: float = 0.005
 ) -> Truth:
     """Call *condition* every few milliseconds until it returns something true, and return that.
 

@@ -55,7 +55,7 @@ class Valkey:
 
     def ping(self) -> bool:
         """Say whether the server answers."""
-        return exchange(self.port, b"PING\r\n").startswith(b"+PONG")
+        return pong(self.port)
 
     def stop(self) -> None:
         """End the server."""
@@ -72,7 +72,8 @@ class Valkey:
             if not self._supervisor.running(self.name):
                 raise SupervisorError(f"{self.name} ended: {self._supervisor.tail(self.name)}")
             # A server that cannot get its port leaves it to another one, which answers: ask who it is.
-            return f"process_id:{pid}\r\n".encode() in exchange(port, b"INFO server\r\n", 1 << 16)
+            ours = f"process_id:{pid}\r\n".encode() in exchange(port, b"INFO server\r\n", 1 << 16)
+            return ours and pong(port)
 
         try:
             wait_until(ready, f"{self.name} answers on port {port}", timeout=timeout)
@@ -89,3 +90,8 @@ class Valkey:
             *("--bind", HOST, "--port", str(port), "--protected-mode", "yes", "--daemonize", "no"),
             *("--dir", str(folder), "--save", "", "--appendonly", "yes" if self._persist else "no"),
         ]
+
+
+def pong(port: int) -> bool:
+    """Say whether a server at *port* answers PING with PONG: one that still loads its data does not."""
+    return exchange(port, b"PING\r\n").startswith(b"+PONG")

@@ -19,7 +19,7 @@ from local.partition import Partition
 from local.valkey import Valkey
 from tests.stack.feed import HOME, recording
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
 PEER = "us-east-1"
 

@@ -11,7 +11,7 @@ import pytest
 from local.conditions import wait_until
 from local.function_host import Function, FunctionHost
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 Start = Callable[..., FunctionHost]
 

@@ -19,7 +19,7 @@ from local.valkey import Valkey
 from tests.stack.processes import Process, descendants
 
 pytestmark = [
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(120),
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc"),
 ]
 

@@ -11,7 +11,7 @@ from local.configuration import DriverConfiguration
 from local.supervisor import Supervisor
 from tests.stack.feed import HOME, Feed, recording
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
 
 def test_records_arrive_in_order_in_batches_of_the_size_set(feed: Feed) -> None:

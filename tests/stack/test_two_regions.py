@@ -18,7 +18,7 @@ from tests.stack.programs.two_regions import RECORDING, TABLE
 
 HOME, PEER = REGIONS
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
