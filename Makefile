@@ -7,6 +7,8 @@ BIN  := $(ROOT)/.venv/bin
 # Run inside the project whatever the caller's folder is, and with its own tools first.
 IN   := cd "$(ROOT)" && PATH="$(BIN):$$PATH"
 SAM  := cd "$(ROOT)" && SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true PATH="$(ROOT)/.venvs/sam/bin:$$PATH" sam
+# For every platform, by hash, without naming an index; what layers carry is what the tests ran with.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast coverage check check-style check-types check-floors check-template \
@@ -53,10 +55,11 @@ bench: env-dev env-peers ## Measure the hot paths beside four other caches; writ
 build: env-sam ## Build the deployable stack into .aws-sam/, layers for arm64, without Docker.
 	@$(SAM) build --template-file template.yaml $(SAM_ARGS)
 
-lock: env-dev ## Compile requirements/*.in into *.lock; UPGRADE=1 takes the newest releases.
+lock: env-dev ## Compile every .in into its .lock; UPGRADE=1 takes the newest releases.
 	@$(IN); for each in dev emulator sam peers; do \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	    $(if $(UPGRADE),--upgrade) "requirements/$$each.in" -o "requirements/$$each.lock" || exit 1; done
+	  $(COMPILE) --python-version 3.11 "requirements/$$each.in" -o "requirements/$$each.lock" || exit 1; done
+	@$(IN); for each in layers/staleproof/build layers/staleproof/requirements shared/build shared/requirements; do \
+	  $(COMPILE) --python-version 3.13 -c requirements/dev.lock "$$each.in" -o "$$each.lock" || exit 1; done
 
 format: env-dev ## Format, and repair what can be repaired by itself.
 	@$(IN) ruff format .

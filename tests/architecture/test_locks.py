@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", re.MULTILINE)
-LOCKS = [path for path in files() if path.name.endswith(".lock") and path.parent.name == "requirements"]
+LOCKS = [path for path in files() if path.suffix == ".lock"]
+ENVIRONMENT = ROOT / "requirements" / "dev.lock"
+LAYERS = [ROOT / "layers" / "staleproof" / "requirements.lock", ROOT / "shared" / "requirements.lock"]
 PACKAGES = ["layers/staleproof/pyproject.toml", "shared/pyproject.toml"]
 OWN = {"staleproof", "staleproof-pipeline"}
 
-every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
 
 def pins(lock: Path) -> dict[str, Version]:
@@ -42,8 +44,8 @@ def described(package: str) -> list[Requirement]:
     ]
 
 
-def unmet(requirements: list[Requirement], lock: Path) -> list[str]:
-    held = pins(lock)
+def unmet(requirements: list[Requirement], *locks: Path) -> list[str]:
+    held = {name: version for lock in locks for name, version in pins(lock).items()}
     return [
         str(each)
         for each in requirements
@@ -64,7 +66,20 @@ def test_a_lock_holds_what_its_requirements_ask_for(lock: Path) -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_lock_of_the_environment_holds_what_the_packages_need(package: str) -> None:
     """What a package of ours declares is pinned in the environment's lock, since pip installs it with --no-deps."""
-    assert unmet(described(package), ROOT / "requirements" / "dev.lock") == []
+    assert unmet(described(package), ENVIRONMENT) == []
+
+
+def test_the_layers_carry_what_the_packages_need() -> None:
+    """What the packages declare lies in one of the two layers, since both are mounted together."""
+    assert unmet([each for package in PACKAGES for each in described(package)], *LAYERS) == []
+
+
+@pytest.mark.parametrize("lock", LAYERS, ids=lambda path: path.parent.name)
+def test_a_layer_carries_the_versions_that_were_tested(lock: Path) -> None:
+    """Every version in a layer is the one in the environment that the tests run in."""
+    tested = pins(ENVIRONMENT)
+
+    assert {name: version for name, version in pins(lock).items() if tested.get(name) != version} == {}
 
 
 @every_lock
