@@ -76,6 +76,7 @@ def described(stack: TwoRegions) -> dict[str, Any]:
                 "cache_url": region.valkey.url,
                 "bus": region.bus,
                 "dead_letter_queue_url": region.dead_letter_queue_url,
+                "undelivered_queue_url": region.undelivered_queue_url,
             }
             for name, region in stack.regions.items()
         },

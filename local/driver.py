@@ -2,7 +2,8 @@
 
     python -m local.driver CONFIGURATION.json
 
-Each source has a thread and an execution environment of its own, so a slow function of one source delays no other.
+Each source has a thread of its own. Streams and schedules have an execution environment each; the buses share one,
+since what arrives over them has no order that waiting could hurt.
 A region has a process of its own: killing it stops that region's pipeline and nothing else, and starting it
 again goes on from the checkpoints.
 """
@@ -50,7 +51,7 @@ class Driver:
         self._configuration = configuration
         self._stop = threading.Event()
         self._woken, self._wake = socket.socketpair()
-        self._hosts: list[FunctionHost] = []
+        self._hosts: dict[str, FunctionHost] = {}
         self._failure: BaseException | None = None
 
     def run(self) -> None:
@@ -61,7 +62,7 @@ class Driver:
         """
         with ExitStack() as stack:
             sources = self._sources()
-            for host in self._hosts:
+            for host in self._hosts.values():
                 stack.callback(host.close)
                 host.start()
             self._initialise()
@@ -71,6 +72,7 @@ class Driver:
             self._configuration.ready.write_text(str(os.getpid()))
             self._woken.recv(1)
             self._stop.set()
+            self._interrupt_schedules()
             for thread in threads:
                 thread.join()
         if self._failure is not None:
@@ -93,8 +95,14 @@ class Driver:
         finally:
             self.stop()
 
+    def _interrupt_schedules(self) -> None:
+        # A scheduled function may run for as long as its timeout lets it. Where a killed run would do
+        # harm, so would the end of its timeout.
+        for schedule in self._configuration.schedules:
+            self._host(schedule.function, "schedule").kill()
+
     def _initialise(self) -> None:
-        for host in self._hosts:
+        for host in self._hosts.values():
             error = host.initialise()
             if error is not None:
                 raise RuntimeError(f"function {host.function.name!r}: {error.type}: {error.message}")
@@ -113,7 +121,7 @@ class Driver:
                 for place, mapping in enumerate(settings.streams)
             ),
             *(
-                BusBridge(bus, self._host(bus.function, f"from-{bus.origin}"), partition, client_in)
+                BusBridge(bus, self._host(bus.function, "buses"), partition, client_in)
                 for bus in settings.buses
             ),
             *(ScheduleDriver(each, self._host(each.function, "schedule")) for each in settings.schedules),
@@ -121,11 +129,13 @@ class Driver:
 
     def _host(self, name: str, source: str) -> FunctionHost:
         function = self._configuration.function(name)
+        label = f"{function.region}-{function.name}-{source}"
+        if label in self._hosts:
+            return self._hosts[label]
         logs = self._configuration.directory / "logs"
         logs.mkdir(exist_ok=True)
-        host = FunctionHost(function, logs / f"{function.region}-{function.name}-{source}.log")
-        self._hosts.append(host)
-        return host
+        self._hosts[label] = FunctionHost(function, logs / f"{label}.log")
+        return self._hosts[label]
 
     def _client(self, service: str, region: str) -> Any:
         # Whoever polls asks again anyway; the client's own retries would only delay the end.

@@ -129,8 +129,14 @@ class FunctionHost:
                 return self._exchange(event, identity)
             return Invocation(identity, error=error)
 
+    def kill(self) -> None:
+        """End the environment's process, also in the middle of an invocation, which then fails."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
-        """End the environment."""
+        """End the environment, after the invocation under way."""
         with self._turn:
             self._discard()
 

@@ -20,9 +20,10 @@ from local.configuration import BusSubscription, DriverConfiguration, Schedule, 
 from local.emulator import CREDENTIALS, Emulator
 from local.function_host import Function
 from local.partition import Partition
-from local.resources import BUS, DEAD_LETTER_QUEUE, Resources
+from local.resources import BUS, DEAD_LETTER_QUEUE, UNDELIVERED_QUEUE, Resources
 from local.supervisor import Supervisor, SupervisorError
 from local.valkey import Valkey
+from staleproof_pipeline.sources.eventbridge import DETAIL_TYPE, SOURCE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from typing import Self
 
 REGIONS = ("eu-west-1", "us-east-1")
-REPLICATED: Mapping[str, Any] = {"source": ["staleproof"]}
+REPLICATED: Mapping[str, Any] = {"source": [SOURCE_NAME], "detail-type": [DETAIL_TYPE]}
 """Events that cross to the peers: what a region's own pipeline announces."""
-APPLICATION: Mapping[str, Any] = {"source": [{"anything-but": ["staleproof"]}]}
+APPLICATION: Mapping[str, Any] = {"source": [{"anything-but": [SOURCE_NAME]}]}
 """Events that stay in their region: what applications announce."""
+MAPPING: Mapping[str, Any] = {"batch_size": 500, "bisect": True, "maximum_retry_attempts": 50}
+"""Settings of a stream mapping, as deployed."""
 DRIVER_TIMEOUT = 60.0
 
 
@@ -61,7 +64,8 @@ class Region:
         name: such as `eu-west-1`.
         valkey: its cache server.
         bus: its event bus, by name.
-        dead_letter_queue_url: where its functions and event sources put what they give up.
+        dead_letter_queue_url: where its functions put what can never be applied.
+        undelivered_queue_url: where its event sources put what no function took.
         driver: the name of its driver among the supervisor's processes.
     """
 
@@ -70,6 +74,7 @@ class Region:
         self.valkey = valkey
         self.bus = BUS
         self.dead_letter_queue_url = ""
+        self.undelivered_queue_url = ""
         self.driver = f"driver-{name}"
         self._emulator = emulator
 
@@ -125,7 +130,7 @@ class TwoRegions:
         self._rules = rules
         self._names = tuple(regions)
         self._handlers = handlers
-        self._mapping = {"maximum_retry_attempts": 10, "bisect": True, **(mapping or {})}
+        self._mapping = {**MAPPING, **(mapping or {})}
         self._replicate_every = replicate_every
         self._replicated, self._application = replicated, application
         self._environ = dict(environ or {})
@@ -214,6 +219,7 @@ class TwoRegions:
         region, resources = self.regions[name], Resources(self.emulator, name)
         resources.bus()
         region.dead_letter_queue_url = resources.queue(DEAD_LETTER_QUEUE)
+        region.undelivered_queue_url = resources.queue(UNDELIVERED_QUEUE)
         for other in self._names:
             pattern = self._application if other == name else self._replicated
             self._queues[name, other] = resources.subscription(f"staleproof-to-{other}", pattern)
@@ -238,7 +244,7 @@ class TwoRegions:
     def _streams(self, region: Region) -> tuple[StreamMapping, ...]:
         common = {
             "function": NAMES.table,
-            "on_failure_queue_url": region.dead_letter_queue_url,
+            "on_failure_queue_url": region.undelivered_queue_url,
             **self._mapping,
         }
         return tuple(StreamMapping(**{**common, "stream_arn": arn}) for arn in self.stream_arns.values())
@@ -249,7 +255,7 @@ class TwoRegions:
                 function=NAMES.bus,
                 origin=origin,
                 queue_url=self._queues[origin, region.name],
-                dead_letter_queue_url=region.dead_letter_queue_url,
+                dead_letter_queue_url=region.undelivered_queue_url,
             )
             for origin in self._names
         )

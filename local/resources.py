@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BUS = "staleproof"
 DEAD_LETTER_QUEUE = "staleproof-dead-letter"
+UNDELIVERED_QUEUE = "staleproof-undelivered"
 
 
 class Resources:

@@ -30,13 +30,12 @@ class ScheduleDriver:
         """Invoke the function every so many seconds, until *stop* is set."""
         due = time.monotonic()
         while not stop.wait(max(due - time.monotonic(), 0.0)):
-            self._invoke()
+            error = self._host.invoke(
+                scheduled_event(self._host.function.region, self._schedule.function)
+            ).error
+            if error is not None and not stop.is_set():
+                logger.warning("schedule of %s: %s: %s", self._schedule.function, error.type, error.message)
             due = max(due + self._schedule.every, time.monotonic())
-
-    def _invoke(self) -> None:
-        error = self._host.invoke(scheduled_event(self._host.function.region, self._schedule.function)).error
-        if error is not None:
-            logger.warning("schedule of %s: %s: %s", self._schedule.function, error.type, error.message)
 
 
 def scheduled_event(region: str, function: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from local.conditions import wait_until
 from local.configuration import DriverConfiguration, StreamMapping
 from local.regions import REGIONS, Handlers, TwoRegions
 from local.supervisor import SupervisorError
+from staleproof_pipeline.sources.eventbridge import DETAIL_TYPE, SOURCE_NAME
 from tests.stack.programs.two_regions import RECORDING, TABLE
 
 HOME, PEER = REGIONS
@@ -48,10 +49,11 @@ def put_item(stack: TwoRegions, number: int) -> None:
 
 
 def put_event(stack: TwoRegions, source: str, detail: Any, region: str = HOME) -> None:
+    kind = DETAIL_TYPE if source == SOURCE_NAME else "OrderPaid"
     entry = {
         "EventBusName": stack[region].bus,
         "Source": source,
-        "DetailType": "T",
+        "DetailType": kind,
         "Detail": json.dumps(detail),
     }
     assert stack[region].client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
