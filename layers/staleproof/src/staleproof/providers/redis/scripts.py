@@ -9,7 +9,7 @@ script      KEYS                                ARGV                        retu
 ==========  ==================================  ==========================  ============  =============
 
 A value travels in a plain `SET` to a staged key, and `PROMOTE` renames it: a script's cost grows
-with its arguments, a rename's does not.
+with its arguments, a rename's does not. If the staged key was evicted meanwhile, nothing is stored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   redis.call('UNLINK', KEYS[3])
   return 0
 end
-redis.call('RENAME', KEYS[3], KEYS[2])
+if redis.pcall('RENAME', KEYS[3], KEYS[2])['err'] then return 0 end
 if ARGV[2] == '1' then redis.call('PERSIST', KEYS[2]) end
 redis.call('DEL', KEYS[1])
 return 1

@@ -1,0 +1,169 @@
+"""P1 and P2 under arbitrary interleavings, command by command; and proof that this test can fail.
+
+Each broken variant below is one of the tempting simplifications. A test that could not tell it from the real
+algorithm would prove nothing, so each must be caught.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+
+from staleproof.cache import plans
+from staleproof.cache.commands import TakeSnapshot
+from staleproof.cache.near import NearCache
+from staleproof.policies import guard, judgement
+from staleproof.providers.redis.steps import Steps
+from tests.model.world import CLEARING, EVICTING, MODES, MOVING, REVEALED, STATIC, Mode, StaleRead, World, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BOUND = 2.0
+EXAMPLES = int(os.environ.get("STALEPROOF_EXAMPLES", "400"))
+
+turns = st.tuples(st.integers(0, 8), st.integers(1, 14))  # who goes next, and for how many commands
+schedules = st.lists(turns, min_size=25, max_size=50)
+evictions = st.lists(st.integers(0, 40), max_size=3)
+pauses = st.lists(st.sampled_from([0.5, 1.0, 2.5, 6.0, 70.0]), max_size=3)
+plots = st.tuples(schedules, evictions, pauses)
+
+Plot = tuple[list[tuple[int, int]], list[int], list[float]]
+
+
+def play(mode: Mode, plot: Plot) -> None:
+    """Two loaders, a process of two threads with a strict near cache, one with a bounded one, two writers, trouble."""
+    schedule, evicted, paused = plot
+    world = World(mode)
+    strict, bounded = world.process(staleness=0), world.process(staleness=BOUND)
+    actors = [
+        world.reads(world.process(), 3),
+        world.reads(world.process(), 3),
+        world.reads(strict, 3),
+        world.reads(strict, 3),
+        world.reads(bounded, 4),
+        world.writes(1, 2),
+        world.writes(2, 2),
+        world.evict(iter(evicted)),
+        world.tick(iter(paused)),
+    ]
+    run(actors, iter(schedule))
+    # Whatever happened: who reads now sees all that was acknowledged, in every process.
+    world.clock.advance(BOUND + 0.001)
+    for core in (world.process(), strict, bounded):
+        run([world.read(core)], iter(()))
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+@given(plot=plots)
+def test_no_read_is_staler_than_promised(mode: Mode, plot: Plot) -> None:
+    """P1 for strict readers, P2 for bounded ones, P6 for whatever was evicted: in any order of steps."""
+    play(mode, plot)
+
+
+def _breaks(mode: Mode, plot: Plot) -> bool:
+    try:
+        play(mode, plot)
+    except StaleRead:
+        return True
+    return False
+
+
+def is_caught(mode: Mode) -> bool:
+    """Search for an interleaving in which the algorithm, as now patched, serves a stale value."""
+    options = settings(max_examples=6_000, derandomize=True, database=None, phases=(Phase.generate,))
+    try:
+        find(plots, lambda plot: _breaks(mode, plot), settings=options)
+    except NoSuchExample:
+        return False
+    return True
+
+
+def late_version(patch: pytest.MonkeyPatch) -> None:
+    """Take the versions after the load."""
+    compose = plans.compose
+
+    def broken(core: Any, call: Any, tags: Any, snapshot: Any, value: Any, born: int) -> Any:
+        late = yield TakeSnapshot(tags, call.policy.tag_ttl_ms)
+        return (yield from compose(core, call, tags, late, value, born))
+
+    patch.setattr(plans, "compose", broken)
+
+
+def no_guard(patch: pytest.MonkeyPatch) -> None:
+    """Trust a version that was created after the result revealed its tag."""
+    patch.setattr(guard, "moved", lambda *_: False)
+
+
+def no_lease_fence(patch: pytest.MonkeyPatch) -> None:
+    """Evict a key and leave its lease."""
+    rotate: Callable[..., Iterator[Any]] = Steps._rotate
+
+    def broken(self: Steps, invalidations: Any) -> Any:
+        for command in rotate(self, invalidations):
+            yield command[:2] if command[0] == "UNLINK" and command[-1].endswith(b":l") else command
+
+    patch.setattr(Steps, "_rotate", broken)
+
+
+def no_insert_fence(patch: pytest.MonkeyPatch) -> None:
+    """Insert into the near cache whatever was read."""
+    patch.setattr(NearCache, "_named_since", lambda *_: False)
+
+
+def missing_is_valid(patch: pytest.MonkeyPatch) -> None:
+    """Take a missing version for an unchanged one."""
+
+    def broken(entry: Any, versions: Any) -> bytes:
+        held = [entry.versions[i : i + 8] for i in range(0, len(entry.versions), 8)]
+        return b"".join(now or then for now, then in zip(versions, held, strict=True))
+
+    real = judgement.judge
+
+    def judge(raw: Any, versions: Any, ids: Any, named: int) -> Any:
+        entry = judgement.decode(raw) if raw else None
+        if entry is not None and entry.ids == ids and entry.versions == broken(entry, versions):
+            return entry
+        return real(raw, versions, ids, named)
+
+    patch.setattr("staleproof.cache.core.judge", judge)
+
+
+def gap_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Go on after a journal that was lost as if nothing had been in it."""
+    advance = NearCache.advance
+
+    def broken(self: NearCache, asked: Any, page: Any) -> None:
+        advance(self, asked, page._replace(contiguous=True, last=page.last or asked.cursor))
+
+    patch.setattr(NearCache, "advance", broken)
+
+
+BROKEN = [
+    (late_version, STATIC),
+    (no_guard, REVEALED),
+    (no_guard, MOVING),
+    (no_lease_fence, EVICTING),
+    (no_insert_fence, STATIC),
+    (missing_is_valid, CLEARING),
+    (missing_is_valid, STATIC),
+    (gap_is_ignored, STATIC),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("broken", "mode"), BROKEN, ids=lambda each: getattr(each, "__name__", None) or each.name
+)
+def test_each_broken_variant_is_caught(
+    broken: Callable[[pytest.MonkeyPatch], None], mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same search finds a stale read once a step of the algorithm is left out."""
+    broken(monkeypatch)
+    assert is_caught(mode)

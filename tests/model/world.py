@@ -1,0 +1,173 @@
+"""A world of processes whose every server command is a step that a schedule puts in order.
+
+An actor is a generator that yields wherever another may come between: before each single command on the server,
+before a loader reads the source, and between that and the loader's return. The plans, the steps and the
+near cache are the shipped ones; only the server and the waiting are simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, NamedTuple
+
+from staleproof.cache import plans
+from staleproof.cache.call import Call
+from staleproof.cache.commands import Load, Pause
+from staleproof.cache.core import Core
+from staleproof.cache.near import NearCache
+from staleproof.codecs import MsgpackCodec
+from staleproof.events.invalidation import Invalidation
+from staleproof.keys import Keyspace
+from staleproof.policies.policy import Policy
+from staleproof.providers.redis.journal import JournalSteps
+from staleproof.testing import ManualClock
+from tests.model.simulated_redis import SimulatedRedis, parsed
+
+Actor = Generator[None, None, Any]
+KEY = "row"
+CODEC: MsgpackCodec[int] = MsgpackCodec(int)
+
+
+class Mode(NamedTuple):
+    """How the cached value is tagged, and what a writer invalidates after a change."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+    tags_from: Callable[[int], list[str]] | None = None
+    invalidates: dict[str, Any] = {}  # noqa: RUF012 - never written
+
+
+STATIC = Mode("static", tags=("row", "all"), invalidates={"tags": ("row",)})
+REVEALED = Mode("revealed", tags=("all",), tags_from=lambda _: ["brand"], invalidates={"tags": ("brand",)})
+MOVING = Mode(
+    "moving", tags_from=lambda value: [f"brand:{value % 2}"], invalidates={"tags": ("brand:0", "brand:1")}
+)
+EVICTING = Mode("evicting", tags=("all",), invalidates={"keys": (KEY,)})
+CLEARING = Mode("clearing", tags=("all",), invalidates={"clear": True})
+MODES = [STATIC, REVEALED, MOVING, EVICTING, CLEARING]
+
+
+class StaleRead(AssertionError):
+    """P1 or P2 is broken."""
+
+
+class World:
+    """The source, the server, the clock, and what has been acknowledged when."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+        self.clock = ManualClock()
+        self.server = SimulatedRedis(self.clock)
+        self.keys = Keyspace("world")
+        self.steps = JournalSteps(self.keys)
+        self.row = 0
+        self.acknowledged: list[tuple[float, int]] = [(float("-inf"), 0)]
+
+    def process(self, staleness: float | None = None) -> Core:
+        """Return the state of one application process."""
+        near = None if staleness is None else NearCache(8, clock=self.clock)
+        policy = Policy(ttl="1m", lease="5s", patience="20s", staleness=staleness)
+        return Core(namespace="world", policy=policy, near=near, clock=self.clock)
+
+    # --- actors --------------------------------------------------------------------------------------
+
+    def read(self, core: Core) -> Actor:
+        """Read once, and judge what comes back."""
+        began = self.clock.now().monotonic
+        due = self.due(began, core.policy.staleness or 0.0)
+        call = Call(KEY, self.mode.tags, core.policy, CODEC, self.mode.tags_from)
+        value = yield from self.perform(plans.serve(core, call))
+        if value < due:
+            raise StaleRead(f"read {value}, but {due} was acknowledged before the read began")
+
+    def due(self, began: float, bound: float) -> int:
+        """Return the newest row that a read beginning now must not be older than."""
+        if not bound:  # whatever was acknowledged so far, also at this very instant of the simulated clock
+            return max(row for _, row in self.acknowledged)
+        return max(row for at, row in self.acknowledged if at + bound < began)
+
+    def reads(self, core: Core, times: int) -> Actor:
+        """Read several times in one thread."""
+        for _ in range(times):
+            yield from self.read(core)
+
+    def write(self, number: int) -> Actor:
+        """Change the source, then invalidate, then count as acknowledged."""
+        yield
+        self.row += 1
+        row = self.row
+        record = Invalidation(id=f"write-{number}", origin="here", namespace="world", **self.mode.invalidates)
+        yield from self.on_server(self.steps.invalidate([record]))
+        self.acknowledged.append((self.clock.now().monotonic, row))
+
+    def writes(self, number: int, times: int) -> Actor:
+        """Write several times."""
+        for time in range(times):
+            yield from self.write(10 * number + time)
+
+    def evict(self, choices: Iterator[int]) -> Actor:
+        """Remove some key of the server behind everybody's back."""
+        for choice in choices:
+            yield
+            names = sorted([*self.server.strings, *self.server.streams])
+            if names:
+                self.server.do_unlink(names[choice % len(names)])
+
+    def tick(self, seconds: Iterator[float]) -> Actor:
+        """Let time pass; a frozen process does not notice until its next step."""
+        for each in seconds:
+            yield
+            self.clock.advance(each)
+
+    # --- performing ----------------------------------------------------------------------------------
+
+    def perform(self, plan: Any) -> Actor:
+        """Run a plan as a driver would, yielding wherever another actor may come between."""
+        reply: Any = None
+        while True:
+            try:
+                command = plan.send(reply)
+            except StopIteration as end:
+                return end.value
+            if isinstance(command, Load):
+                yield
+                reply = self.row
+                yield
+            elif isinstance(command, Pause):
+                yield
+                self.clock.advance(command.seconds)
+                reply = None
+            else:
+                reply = yield from self.on_server(command.on(self.steps))
+
+    def on_server(self, step: Any) -> Actor:
+        """Run a step command by command; others' commands may come between any two."""
+        replies: Any = None
+        while True:
+            try:
+                exchange = step.send(replies)
+            except StopIteration as end:
+                return end.value
+            replies = []
+            for command in parsed(exchange):
+                yield
+                replies.append(self.server.execute(command))
+
+
+def run(actors: list[Actor], schedule: Iterator[tuple[int, int]]) -> None:
+    """Step the actors in the order of *schedule*, pairs of who and how often; then let each finish in turn."""
+    alive = list(actors)
+    for who, times in schedule:
+        for _ in range(times):
+            if not alive:
+                return
+            _step(alive, who % len(alive))
+    while alive:
+        _step(alive, 0)
+
+
+def _step(alive: list[Actor], at: int) -> None:
+    try:
+        next(alive[at])
+    except StopIteration:
+        del alive[at]
