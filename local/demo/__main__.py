@@ -53,7 +53,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument(
-        "--seconds", type=_between(10, 3_600), default=60.0, help="how long the replay takes (default: %(default)g)"
+        "--seconds",
+        type=_between(10, 3_600),
+        default=60.0,
+        help="how long the replay takes (default: %(default)g)",
     )
     made.add_argument(
         "--readers", type=_whole(1, 16), default=2, help="reading processes a region (default: %(default)s)"
@@ -64,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
         default=500.0,
         help="reads a second that passengers make of each process (default: %(default)g)",
     )
-    made.add_argument("--output", type=Path, default=Path("build"), help="folder of the report (default: %(default)s)")
+    made.add_argument(
+        "--output", type=Path, default=Path("build"), help="folder of the report (default: %(default)s)"
+    )
     made.add_argument("--json", action="store_true", help="print the figures as JSON, and no progress")
     return made
 
@@ -115,7 +120,9 @@ def shown(report: Mapping[str, Any]) -> Table:
     table = Table(title="every read, judged", title_justify="left", header_style="dim")
     for column in ("", "p50", "p99", "max"):
         table.add_column(column, justify="right" if column else "left")
-    lags = {f"write → first fresh read, {region}": lag for region, lag in report["invalidation_lag_ms"].items()}
+    lags = {
+        f"write → first fresh read, {region}": lag for region, lag in report["invalidation_lag_ms"].items()
+    }
     lags["first region → second region"] = report["replication_lag_ms"]
     for name, lag in lags.items():
         table.add_row(name, *(f"{lag[share]:,.1f} ms" for share in ("p50", "p99", "max")))
@@ -168,7 +175,9 @@ def main(words: Sequence[str] | None = None) -> int:
         print(json.dumps(report))
     else:
         console.print(shown(report))
-        console.print(f"{arguments.output}/demo.html has the charts, {arguments.output}/demo.json the figures")
+        console.print(
+            f"{arguments.output}/demo.html has the charts, {arguments.output}/demo.json the figures"
+        )
     for fault in shortcomings(report):
         print(f"NOT PROVEN: {fault}", file=sys.stderr)
     return 1 if shortcomings(report) else 0

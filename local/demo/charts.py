@@ -88,7 +88,7 @@ def histogram(lags: Mapping[str, Sequence[float]], bins: int = 64) -> str:
     parts: list[str] = []
     for place, (region, values) in enumerate(lags.items()):
         foot = 24 + (place + 1) * height + place * gap
-        parts += _histogram_row(region, values, top / bins, bins, foot, height - 14, f"r{place}")
+        parts += _histogram_row(region, values, top / bins, bins, foot, height - 26, f"r{place}")
     foot = 24 + len(lags) * height + (len(lags) - 1) * gap
     parts += _axis(top, foot, "ms")
     return svg(foot + 34, "lag from the write to the first fresh read, by region", parts)
@@ -101,18 +101,23 @@ def _histogram_row(
     for value in values:
         counts[min(bins - 1, int(value / width))] += 1
     highest, step = max(counts) or 1, PLOT / bins
-    parts = [text(LEFT, foot - height - 4, region, f"label t{style}", "start"), line(LEFT, foot, LEFT + PLOT, foot, "axis")]
+    parts = [
+        text(LEFT, foot - height - 14, region, f"label t{style}", "start"),
+        line(LEFT, foot, LEFT + PLOT, foot, "axis"),
+    ]
     for place, count in enumerate(counts):
         if count:
-            beyond = " and beyond" if place == bins - 1 else f"–{number(width * (place + 1))}"
+            beyond = " and beyond" if place == bins - 1 else f" to {number(width * (place + 1))}"
             title = f"{region}: {count:,} changes in {number(width * place)}{beyond} ms"
-            parts.append(bar(LEFT + place * step + 0.5, foot, step - 1, height * count / highest, style, title))
+            parts.append(
+                bar(LEFT + place * step + 0.5, foot, step - 1, (height - 8) * count / highest, style, title)
+            )
     ordered = sorted(values)
     for share, name in ((0.5, "p50"), (0.99, "p99")):
         value = ordered[max(0, ceil(share * len(ordered)) - 1)] if ordered else 0
         x = LEFT + min(value / width, bins) * step
-        parts.append(line(x, foot - height + 2, x, foot, "quantile"))
-        parts.append(text(x + 4, foot - height + 12, f"{name} {number(value)} ms", "small strong", "start"))
+        parts.append(line(x, foot - height - 6, x, foot, "quantile"))
+        parts.append(text(x + 4, foot - height + 2, f"{name} {number(value)} ms", "small strong", "start"))
     return parts
 
 
@@ -142,7 +147,10 @@ def over_time(
     parts = []
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = foot - (foot - top) * share
-        parts += [line(LEFT, y, LEFT + PLOT, y, "grid"), text(LEFT - 8, y + 4, f"{share:.0%}", "small", "end")]
+        parts += [
+            line(LEFT, y, LEFT + PLOT, y, "grid"),
+            text(LEFT - 8, y + 4, f"{share:.0%}", "small", "end"),
+        ]
     points = [
         f"{LEFT + (place + 0.5) * width:.1f},{foot - (foot - top) * value:.1f}"
         for place, value in enumerate(ratio)
@@ -155,8 +163,20 @@ def over_time(
             parts.append(_hover(LEFT + place * width, top, width, foot - top, title))
     for place, rate in enumerate(rates):
         title = f"second {place * seconds:g}: {rate:.0f} changes a second"
-        parts.append(bar(LEFT + place * width + 0.5, low, width - 1, (low - foot - 22) * rate / highest, "changes", title))
-    parts += [line(LEFT, low, LEFT + PLOT, low, "axis"), text(LEFT - 8, low - 52, f"{highest:.0f}/s", "small", "end")]
+        parts.append(
+            bar(
+                LEFT + place * width + 0.5,
+                low,
+                width - 1,
+                (low - foot - 22) * rate / highest,
+                "changes",
+                title,
+            )
+        )
+    parts += [
+        line(LEFT, low, LEFT + PLOT, low, "axis"),
+        text(LEFT - 8, low - 52, f"{highest:.0f}/s", "small", "end"),
+    ]
     parts += [text(LEFT, 10, "hit ratio of passengers' reads", "label", "start")]
     parts += [text(LEFT, foot + 18, "changes a second", "label", "start")]
     for second, words in clocks:

@@ -1,7 +1,7 @@
 """The judge: was any read stale after its change had been acknowledged? Pure, offline, every read.
 
-Theory of operation. A write gives a row a new version. In each region its invalidation is acknowledged at some moment; from
-then on, plus the bound of the copy that answered, no read that *begins* may return an older version of the row:
+Theory of operation. A write gives a row a new version. In each region its invalidation is acknowledged at some
+moment; from then on, plus the bound of the copy that answered, no read that *begins* may return an older version:
 
     stale  :=  begin > acknowledged + bound  and  version read < version of the change
 

@@ -77,7 +77,10 @@ class Progressing:
         self._lags: dict[str, RegionLag] = {}
         self._lined = 0.0
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[clock]}"), expand=True
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[clock]}"),
+            expand=True,
         )
         self._task = self._bar.add_task("starting", total=1.0, clock="")
 
@@ -118,7 +121,9 @@ class Progressing:
         for region, lag in self._lags.items():
             traffic, hits, watch = _counted(stage, region)
             median = f"{lag.median_ms():.0f} ms"
-            table.add_row(region, f"{lag.acknowledged:,}", median, f"{traffic:,}", _share(hits, traffic), f"{watch:,}")
+            table.add_row(
+                region, f"{lag.acknowledged:,}", median, f"{traffic:,}", _share(hits, traffic), f"{watch:,}"
+            )
         table.add_row("written", f"{stage.written:,}", style="dim")
         return table
 
@@ -129,7 +134,9 @@ class Progressing:
             for median in [lag.median_ms()]
             for traffic, hits, _ in [_counted(stage, region)]
         ]
-        return f"{self._phase(stage)} {self._second(stage):4.0f} s: {stage.written:,} written; " + "; ".join(regions)
+        return f"{self._phase(stage)} {self._second(stage):4.0f} s: {stage.written:,} written; " + "; ".join(
+            regions
+        )
 
     def _second(self, stage: Stage) -> float:
         if stage.blackboard.phase == WAITING:
@@ -154,4 +161,4 @@ def _counted(stage: Stage, region: str) -> tuple[int, int, int]:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "–"
+    return f"{part / whole:.1%}" if whole else "no"

@@ -52,8 +52,9 @@ def _headline(report: Mapping[str, Any]) -> dict[str, str]:
         "verdict": escape("; ".join(faults) or "every read judged, nothing lost, nothing stale"),
         "headline": f"{stale or 'No'} stale reads in {report['reads']:,}, through {report['changes']:,} changes",
         "lead": escape(
-            f"Three days of New York departures around the blizzard of February 2013, replayed in {report['replay_s']:g} "
-            f"seconds into a table in {report['regions'][0]}, and read in {regions} by {report['processes']} processes."
+            "Three days of New York departures around the blizzard of February 2013, replayed in "
+            f"{report['replay_s']:g} seconds into a table in {report['regions'][0]}, "
+            f"and read in {regions} by {report['processes']} processes."
         ),
     }
 
@@ -63,7 +64,11 @@ def _tiles(report: Mapping[str, Any]) -> str:
         return "bad" if value else "good"
 
     tiles = [
-        (f"{report['stale_reads_after_ack']:,}", "stale reads after ack", judged(report["stale_reads_after_ack"])),
+        (
+            f"{report['stale_reads_after_ack']:,}",
+            "stale reads after ack",
+            judged(report["stale_reads_after_ack"]),
+        ),
         (f"{report['lost_changes']:,}", "lost changes", judged(report["lost_changes"])),
         (f"{report['diverged_keys']:,}", "diverged keys at the end", judged(report["diverged_keys"])),
         (f"{report['hit_ratio']:.1%}", "hit ratio of passengers", ""),
@@ -83,7 +88,9 @@ def _lag_table(report: Mapping[str, Any]) -> str:
     ]
     rows.append(("acknowledged in the second region after the first", report["replication_lag_ms"]))
     body = "".join(
-        f"<tr><td>{name}</td>" + "".join(f"<td>{lag[share]:,.1f}</td>" for share in ("p50", "p99", "max")) + "</tr>"
+        f"<tr><td>{name}</td>"
+        + "".join(f"<td>{lag[share]:,.1f}</td>" for share in ("p50", "p99", "max"))
+        + "</tr>"
         for name, lag in rows
     )
     return f"<table><tr><th>milliseconds</th><th>p50</th><th>p99</th><th>max</th></tr>{body}</table>"
@@ -103,10 +110,11 @@ def _over_time(outcome: Outcome) -> str:
 
 def _step(step: Step) -> str:
     chips = " ".join(f"<code>{escape(tag)}</code>" for tag in step.tags)
+    cause = f"{escape(step.source)} {escape(step.operation)}"
     rules = " ".join(f"<code>{escape(rule)}</code>" for rule in step.rules) or "<code>none</code>"
     return (
         f'<div class="step"><h3><time>{step.clock:%a %d %b, %H:%M}</time>{escape(step.words)}</h3>'
-        f'<div class="chain">change <code>{escape(step.source)} {escape(step.operation)} → version {step.version}</code>'
+        f'<div class="chain">change <code>{cause} → version {step.version}</code>'
         f' → rule {rules} → tags {chips}</div><div class="scroll">{_lanes(step)}</div></div>'
     )
 
@@ -117,9 +125,13 @@ def _lanes(step: Step) -> str:
     for place, passage in enumerate(step.passages):
         marks = [
             charts.Mark(
-                passage.acknowledged, "ring", f"{passage.region}: acknowledged after {passage.acknowledged:.1f} ms"
+                passage.acknowledged,
+                "ring",
+                f"{passage.region}: acknowledged after {passage.acknowledged:.1f} ms",
             ),
-            charts.Mark(passage.fresh, "disc", f"{passage.region}: first fresh read after {passage.fresh:.1f} ms"),
+            charts.Mark(
+                passage.fresh, "disc", f"{passage.region}: first fresh read after {passage.fresh:.1f} ms"
+            ),
         ]
         lines.append(charts.Lane(passage.region, f"r{place}", sorted(marks)))
     top = max(mark.at for lane in lines for mark in lane.marks) * 1.04

@@ -91,7 +91,9 @@ class Reader:
         due, debt = time.monotonic(), 0.0
         while self._blackboard.phase != COMPARING:
             place = self._popularity.place((time.monotonic_ns() - self._blackboard.began) / 1e9)
-            debt = min(debt + self._rate * TICK, 10 * self._rate * TICK)  # who is late does not catch up for long
+            debt = min(
+                debt + self._rate * TICK, 10 * self._rate * TICK
+            )  # who is late does not catch up for long
             while debt >= 1:
                 debt -= 1
                 self._passenger(self._popularity.draw(place))

@@ -19,10 +19,11 @@ from local.demo.journals import Applied, JournalFollower
 from local.demo.judge import RowVersion, Write
 from local.demo.outcome import MIN_READS, History
 from local.demo.timetable import AIRLINES, FLIGHTS, Timetable
-from local.regions import TwoRegions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from local.regions import TwoRegions
 
 RULES = Path(__file__).resolve().parents[2] / "examples" / "departures" / "rules.yaml"
 TABLES = json.loads(RULES.with_name("tables.json").read_text())
@@ -85,14 +86,19 @@ class Stage:
             journal.start()
         try:
             self._spawn()
-            self._wait(lambda: self.blackboard.total("ready") == len(self.readers), watch, 60.0, "readers are ready")
+            self._wait(
+                lambda: self.blackboard.total("ready") == len(self.readers), watch, 60.0, "readers are ready"
+            )
             self.blackboard.begin(time.monotonic_ns() + 200_000_000)
             self._wait(self._settled(), watch, 3 * self.plan.seconds + 120, "all changes have arrived")
             time.sleep(2 * BOUND_MS / 1_000)
             self.blackboard.compare()
             compared = LONGEST_COMPARISON
             self._wait(
-                lambda: self.blackboard.total("ended") == len(self.readers), watch, compared, "comparison is done"
+                lambda: self.blackboard.total("ended") == len(self.readers),
+                watch,
+                compared,
+                "comparison is done",
             )
         finally:
             for journal in self.journals.values():

@@ -148,7 +148,9 @@ def naive(
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Write], dict[tuple[int, int], int], list[Read]]:
     """Any writes, acknowledgements in any order and with gaps, and reads of any versions."""
-    writes = [Write(row, version, 10 * draw(TIMES), 500) for row in (0, 1) for version in range(1, draw(TIMES) % 5)]
+    writes = [
+        Write(row, version, 10 * draw(TIMES), 500) for row in (0, 1) for version in range(1, draw(TIMES) % 5)
+    ]
     acknowledged = {
         (write.row, write.version): 10 * draw(TIMES) for write in writes if draw(st.integers(0, 9))
     }
