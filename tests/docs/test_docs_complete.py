@@ -56,3 +56,17 @@ def test_every_decision_is_in_the_index() -> None:
 
     assert [int(name[:4]) for name in pages] == list(range(1, len(pages) + 1))
     assert re.findall(r"\]\((\d{4}[^)]*)\) \|", index) == pages
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """Decision 2 gives every package that we ask for by name a line."""
+    reasons = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text()
+    asked = {
+        re.split(r"[\[=<>~! ]", line)[0]
+        for path in files()
+        if path.suffix == ".in"
+        for line in path.read_text().splitlines()
+        if line and line[0] not in "#-"
+    }
+
+    assert sorted(name for name in asked if not re.search(rf"\b{re.escape(name)}\b", reasons)) == []
