@@ -14,7 +14,8 @@ and rules are never a dimension, for their number has no bound.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from staleproof_pipeline.report import RecordOutcome, Report
 
-    R = TypeVar("R")
+R = TypeVar("R")
 
 NAMESPACE = "Staleproof"
 MAX_SAMPLES = 100
@@ -70,9 +71,21 @@ class Observability:
     def handler(self, function: Callable[[Any, Any], R]) -> Callable[[Any, Any], R]:
         """Decorate a Lambda handler: its logs get the request's context, its metrics are written when it ends."""
         traced = self._tracer.capture_lambda_handler(function, capture_response=False)
-        measured = self._metrics.log_metrics(traced, capture_cold_start_metric=True)
+
+        @functools.wraps(function)
+        def measured(event: Any, context: Any) -> R:
+            try:
+                return cast("R", traced(event, context))
+            finally:
+                self.flush()
+
         logged: Callable[[Any, Any], R] = self.logger.inject_lambda_context(measured)
         return logged
+
+    def flush(self) -> None:
+        """Write the metrics collected so far. Powertools' own decorator warns where there are none."""
+        if self._metrics.metric_set:
+            self._metrics.flush_metrics()
 
     def batch(self, report: Report, source: str, lags_ms: Sequence[int]) -> None:
         """See `Observer.batch`."""

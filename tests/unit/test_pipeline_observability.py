@@ -1,0 +1,154 @@
+"""Metrics and logs of the functions: right in number, low in cardinality, in AWS's shape."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import secrets
+import sys
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from staleproof.errors import MalformedEventError
+from staleproof_pipeline.observability import MAX_SAMPLES, Observability
+from staleproof_pipeline.report import Outcome, RecordOutcome, Report
+from tests.unit.change_records import poison, record, world
+
+
+class Context:
+    """What a handler gets beside its event."""
+
+    function_name = "invalidate-from-table"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:invalidate-from-table"
+    aws_request_id = "request-1"
+
+
+class Stdout(io.StringIO):
+    """Whatever standard output is when something is written."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+
+@pytest.fixture
+def observability(monkeypatch: pytest.MonkeyPatch) -> Observability:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "invalidate-from-table")
+    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+    # Loggers of one name share a handler, and with it the output of the test that made it.
+    logger = Logger(service=secrets.token_hex(4), logger_handler=logging.StreamHandler(Stdout()))
+    return Observability("eu-west-1", logger=logger)
+
+
+def documents(output: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The metrics document (without that of the cold start), and the log lines."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    (metrics,) = (line for line in lines if "_aws" in line and "ColdStart" not in line)
+    return metrics, [line for line in lines if "_aws" not in line]
+
+
+def test_an_invocation_writes_counts_and_lags(
+    observability: Observability, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One EMF document has each outcome's number and every lag, under service and region alone."""
+    made = world(observer=observability)
+
+    @observability.handler
+    def handler(event: Any, context: Any) -> None:
+        made.apply(record(1), record(2), poison(3), record(4, table="Gates"))
+
+    handler({}, Context())
+    metrics, lines = documents(capsys.readouterr().out)
+    (directive,) = metrics["_aws"]["CloudWatchMetrics"]
+
+    assert (metrics["Applied"], metrics["Ignored"], metrics["DeadLettered"], metrics["Failed"]) == (
+        [2], [1], [1], [0]
+    )  # fmt: skip
+    assert metrics["InvalidationLag"] == [8_000, 8_000]
+    assert (metrics["Shipped"], metrics["ShipFailed"]) == ([2], [0])
+    assert [set(each) for each in directive["Dimensions"]] == [{"region", "service"}]
+    assert directive["Namespace"] == "Staleproof"
+    assert "eventName: 'UPSERT'" in next(each["error"] for each in lines if "error" in each)
+    assert any("no rule is about dynamodb 'Gates'" in each["message"] for each in lines)
+
+
+def test_a_failed_handler_still_writes_its_metrics(
+    observability: Observability, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A raise, which is how an asynchronous function asks for a retry, loses no count."""
+
+    @observability.handler
+    def handler(event: Any, context: Any) -> None:
+        failed = RecordOutcome(Outcome.FAILED, RuntimeError("away"))
+        report = Report([1], [failed])
+        observability.batch(report, "eventbridge", [])
+        report.acknowledged()
+
+    with pytest.raises(RuntimeError, match="away"):
+        handler({}, Context())
+
+    assert documents(capsys.readouterr().out)[0]["Failed"] == [1]
+
+
+def test_samples_are_bounded_and_keep_the_worst(
+    observability: Observability, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Thousands of lags become at most a hundred values, the largest among them."""
+
+    @observability.handler
+    def handler(event: Any, context: Any) -> None:
+        observability.batch(Report([], []), "dynamodb", list(range(4_321)))
+
+    handler({}, Context())
+    lags = documents(capsys.readouterr().out)[0]["InvalidationLag"]
+
+    assert len(lags) <= MAX_SAMPLES
+    assert max(lags) == 4_320
+
+
+def test_a_note_is_told_once_a_process(
+    observability: Observability, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table that no rule names would otherwise fill the log."""
+    for _ in range(3):
+        observability.noted("no rule is about dynamodb 'Gates'")
+
+    assert capsys.readouterr().out.count("Gates") == 1
+
+
+def test_many_bad_records_do_not_flood_the_log(
+    observability: Observability, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a batch of poison some are told; all are counted, and all are in the dead letter."""
+    bad = RecordOutcome(Outcome.DEAD_LETTERED, MalformedEventError("x"))
+
+    @observability.handler
+    def handler(event: Any, context: Any) -> None:
+        observability.batch(Report([1] * 500, [bad] * 500), "dynamodb", [])
+
+    handler({}, Context())
+    metrics, lines = documents(capsys.readouterr().out)
+
+    assert metrics["DeadLettered"] == [500]
+    assert len(lines) <= 20
+
+
+def test_links_are_observed(observability: Observability, capsys: pytest.CaptureFixture[str]) -> None:
+    """Failed shipments, lag and gaps are metrics; the link's name is in the log only."""
+
+    @observability.handler
+    def handler(event: Any, context: Any) -> None:
+        observability.shipped("eventbridge:b", 3, 2, "slow down")
+        observability.followed("eventbridge:b", 61_000)
+        observability.gap("eventbridge:b", "flights")
+
+    handler({}, Context())
+    metrics, lines = documents(capsys.readouterr().out)
+
+    assert (metrics["Shipped"], metrics["ShipFailed"]) == ([3], [2])
+    assert (metrics["ReplicationLag"], metrics["JournalGap"]) == ([61_000], [1])
+    assert "eventbridge:b" not in json.dumps(metrics)
+    assert len(lines) == 3
