@@ -1,6 +1,6 @@
 """Two regions on this machine, until Ctrl-C.
 
-python -m local up [--table TABLE.json] [--rules RULES.yaml] [--namespace NAME] [--json]
+`python -m local up` has the departures' tables and rules; `--help` says how to bring others.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from local.regions import REGIONS, Handlers, TwoRegions
-from local.supervisor import SupervisorError
+from local.resources import DEAD_LETTER_QUEUE, UNDELIVERED_QUEUE
+from local.supervisor import ROOT, SupervisorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-EXAMPLE_TABLE = {
-    "TableName": "items",
-    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-}
+EXAMPLE = ROOT / "examples" / "departures"
 EPILOG = """\
 Each region has a Valkey server, an event bus and the deployed functions; the first region has the tables. One
 emulator serves the AWS APIs of all of them. Point a client at it with the printed endpoint:
@@ -49,12 +46,15 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    up.add_argument("--table", type=Path, action="append", default=[], metavar="FILE",
-                    help="CreateTable arguments as JSON; may be repeated (default: a table 'items')")  # fmt: skip
     up.add_argument(
-        "--rules", type=Path, metavar="FILE", help="the rules file, YAML, that turns changes into tags"
-    )
-    up.add_argument("--namespace", default="local", help="of the caches (default: %(default)s)")
+        "--table", type=Path, action="append", metavar="FILE",
+        help="CreateTable arguments as JSON, one object or a list; may be repeated (default: the departures' tables)",
+    )  # fmt: skip
+    up.add_argument(
+        "--rules", type=Path, metavar="FILE", default=EXAMPLE / "rules.yaml",
+        help="the rules that turn changes into tags, YAML (default: the departures' rules)",
+    )  # fmt: skip
+    up.add_argument("--namespace", default="departures", help="of the caches (default: %(default)s)")
     up.add_argument(
         "--regions", default=",".join(REGIONS), metavar="A,B", help="names (default: %(default)s)"
     )
@@ -86,38 +86,54 @@ def described(stack: TwoRegions) -> dict[str, Any]:
 def shown(stack: TwoRegions) -> Table:
     """Return where everything is, for people."""
     table = Table(title=f"AWS APIs of every region at {stack.emulator.endpoint}", title_justify="left")
-    for column in ("region", "cache", "bus", "dead letters", "tables"):
-        table.add_column(column, overflow="fold")
+    for column in ("region", "cache", "bus", "tables"):
+        table.add_column(column, no_wrap=column != "tables")
     for name, region in stack.regions.items():
         tables = ", ".join(stack.stream_arns) if region is stack.home else ""
-        table.add_row(name, region.valkey.url, region.bus, region.dead_letter_queue_url, tables)
-    table.caption = f"logs in {stack.supervisor.directory}/logs · Ctrl-C ends it all"
+        table.add_row(name, region.valkey.url, region.bus, tables)
+    table.caption = (
+        f"what is given up lies in the queues {DEAD_LETTER_QUEUE} and {UNDELIVERED_QUEUE} of its region\n"
+        f"logs: {stack.supervisor.directory}/logs\nCtrl-C ends it all"
+    )
+    table.caption_justify = "left"
     return table
 
 
-def tables(files: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return the tables to make.
+def tables(path: Path) -> list[dict[str, Any]]:
+    """Return the tables that a file describes.
 
     Raises:
-        SystemExit: a file cannot be read as JSON with a `TableName`.
+        SystemExit: it cannot be read as JSON with a `TableName` in each object.
     """
-    read = []
-    for path in files:
-        try:
-            read.append(json.loads(path.read_bytes()))
-        except (OSError, ValueError) as error:
-            raise SystemExit(f"--table {path}: {error}") from error
-        if not isinstance(read[-1], dict) or "TableName" not in read[-1]:
-            raise SystemExit(f"--table {path}: must be an object with the arguments of CreateTable")
-    return read or [EXAMPLE_TABLE]
+    try:
+        read = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--table {path}: {error}") from error
+    found = read if isinstance(read, list) else [read]
+    if not all(isinstance(each, dict) and "TableName" in each for each in found):
+        raise SystemExit(
+            f"--table {path}: must be an object with the arguments of CreateTable, or a list of such"
+        )
+    return found
+
+
+def checked(path: Path) -> Path:
+    """Return *path*, absolute.
+
+    Raises:
+        SystemExit: there is no such file.
+    """
+    if not path.is_file():
+        raise SystemExit(f"--rules {path}: there is no such file")
+    return path.resolve()
 
 
 def up(arguments: argparse.Namespace) -> None:
     """Start the regions, say where they are, and wait for Ctrl-C or SIGTERM."""
     stack = TwoRegions(
-        tables=tables(arguments.table),
+        tables=[table for path in arguments.table or [EXAMPLE / "tables.json"] for table in tables(path)],
         namespace=arguments.namespace,
-        rules=arguments.rules.resolve() if arguments.rules else None,
+        rules=checked(arguments.rules),
         regions=arguments.regions.split(","),
         handlers=Handlers("", "", "") if arguments.no_functions else Handlers(),
     )

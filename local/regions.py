@@ -194,9 +194,10 @@ class TwoRegions:
             self._start_in(pool, valkeys)
         except BaseException:
             self.supervisor.close()  # before waiting for the pool: whatever it waits for ends now
-            raise
-        finally:
             pool.shutdown(cancel_futures=True)
+            self.supervisor.remove_directory()
+            raise
+        pool.shutdown()
 
     def _start_in(self, pool: ThreadPoolExecutor, valkeys: Mapping[str, Valkey]) -> None:
         self.emulator = Emulator(self.supervisor)

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-S", "-m", "local.supervisor_process"]
-            told = [str(theirs.fileno()), str(os.getpid()), str(parent_directory or "")]
+            told = [str(theirs.fileno()), str(os.getpid()), str(parent_directory or tempfile.gettempdir())]
             self._process = subprocess.Popen(
                 [*command, *told],
                 env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)},
@@ -130,9 +131,11 @@ class Supervisor:
             self._process.wait()
             self._stream.close()
             self._connection.close()
-            shutil.rmtree(
-                self.directory, ignore_errors=True
-            )  # still there only if the supervising process was killed
+            self.remove_directory()  # still there only if the supervising process was killed
+
+    def remove_directory(self) -> None:
+        """Remove what a thread of the owner wrote while the servers were being stopped."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _request(self, action: str, **arguments: Any) -> Any:
         with self._lock:

@@ -192,7 +192,7 @@ def main(descriptor: int, owner: int, parent_directory: str) -> None:
         signal.signal(number, signal.SIG_IGN)  # only the owner's end, or its word, ends this process
     os.set_inheritable(descriptor, False)  # noqa: FBT003  # the standard library's own signature
     connection = socket.socket(fileno=descriptor)
-    directory = _own_directory(parent_directory or tempfile.gettempdir())
+    directory = _own_directory(parent_directory)
     children = Children(directory)
     grace = 0.0
     try:

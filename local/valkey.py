@@ -84,7 +84,7 @@ class Valkey:
 
     def _command(self, port: int) -> list[str]:
         folder = self._persist or self._supervisor.directory / self.name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=folder is self._persist, exist_ok=True)  # the stack's own is not to be made anew
         return [
             str(get_binary_path()),
             *("--bind", HOST, "--port", str(port), "--protected-mode", "yes", "--daemonize", "no"),

@@ -184,6 +184,8 @@ def test_unusable_table_file_is_named(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(SystemExit, match=r"table\.json: Expecting"):
         main(["up", "--table", str(path)])
+    with pytest.raises(SystemExit, match=r"absent\.yaml: there is no such file"):
+        main(["up", "--rules", str(tmp_path / "absent.yaml")])
 
 
 def test_help_says_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
