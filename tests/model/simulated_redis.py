@@ -56,6 +56,9 @@ class SimulatedRedis:
     def do_get(self, key: bytes) -> bytes | None:
         return self.get(key)
 
+    def do_getrange(self, key: bytes, start: bytes, end: bytes) -> bytes:
+        return (self.get(key) or b"")[int(start) : int(end) + 1]
+
     def do_mget(self, *keys: bytes) -> list[bytes | None]:
         return [self.get(key) for key in keys]
 
@@ -73,7 +76,8 @@ class SimulatedRedis:
         assert condition == b"GT"
         value = self.get(key)
         deadline = self.clock.now().monotonic + int(life) / 1_000
-        if value is None or self.strings[key][1] is None or self.strings[key][1] >= deadline:
+        held = self.strings[key][1] if value is not None else None
+        if value is None or held is None or held >= deadline:
             return 0
         self.strings[key] = (value, deadline)
         return 1

@@ -17,9 +17,21 @@ from hypothesis.errors import NoSuchExample
 from staleproof.cache import plans
 from staleproof.cache.commands import TakeSnapshot
 from staleproof.cache.near import NearCache
+from staleproof.entry import decode
 from staleproof.policies import guard, judgement
 from staleproof.providers.redis.steps import Steps
-from tests.model.world import CLEARING, EVICTING, MODES, MOVING, REVEALED, STATIC, Mode, StaleRead, World, run
+from tests.model.world import (
+    CLEARING,
+    EVICTING,
+    MODES,
+    MOVING,
+    REVEALED,
+    STATIC,
+    Mode,
+    StaleReadError,
+    World,
+    run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +82,7 @@ def test_no_read_is_staler_than_promised(mode: Mode, plot: Plot) -> None:
 def _breaks(mode: Mode, plot: Plot) -> bool:
     try:
         play(mode, plot)
-    except StaleRead:
+    except StaleReadError:
         return True
     return False
 
@@ -127,7 +139,7 @@ def missing_is_valid(patch: pytest.MonkeyPatch) -> None:
     real = judgement.judge
 
     def judge(raw: Any, versions: Any, ids: Any, named: int) -> Any:
-        entry = judgement.decode(raw) if raw else None
+        entry = decode(raw) if raw else None
         if entry is not None and entry.ids == ids and entry.versions == broken(entry, versions):
             return entry
         return real(raw, versions, ids, named)

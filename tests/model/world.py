@@ -47,7 +47,7 @@ CLEARING = Mode("clearing", tags=("all",), invalidates={"clear": True})
 MODES = [STATIC, REVEALED, MOVING, EVICTING, CLEARING]
 
 
-class StaleRead(AssertionError):
+class StaleReadError(AssertionError):
     """P1 or P2 is broken."""
 
 
@@ -78,7 +78,7 @@ class World:
         call = Call(KEY, self.mode.tags, core.policy, CODEC, self.mode.tags_from)
         value = yield from self.perform(plans.serve(core, call))
         if value < due:
-            raise StaleRead(f"read {value}, but {due} was acknowledged before the read began")
+            raise StaleReadError(f"read {value}, but {due} was acknowledged before the read began")
 
     def due(self, began: float, bound: float) -> int:
         """Return the newest row that a read beginning now must not be older than."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FORMAT = 0xE1
 MAX_TAGS = 4_096
+HEAD_MARGIN = 32
 _HEADER = struct.Struct("<BBHIQQQ")
 HEADER_BYTES = _HEADER.size
 
@@ -90,6 +91,21 @@ def decode(raw: bytes) -> Entry | None:
     return Entry(
         codec, raw[HEADER_BYTES:ids_end], raw[ids_end:end], named, born, expires, row, memoryview(raw)[end:]
     )
+
+
+def head_bytes(tags: int) -> int:
+    """Return how many bytes of an entry show its header and tags, if it has at most a few more than *tags*."""
+    return HEADER_BYTES + (tags + HEAD_MARGIN) * (TAG_ID_BYTES + VERSION_BYTES)
+
+
+def carries(head: bytes, tags: Sequence[TagId], versions: Sequence[bytes]) -> bool:
+    """Say whether an entry that begins with *head* carries *tags*, as its first, at exactly *versions*."""
+    if len(head) < HEADER_BYTES or head[0] != FORMAT:
+        return False
+    count = _HEADER.unpack_from(head)[2]
+    start = HEADER_BYTES + count * TAG_ID_BYTES
+    ids, held = b"".join(tags), b"".join(versions)
+    return head[HEADER_BYTES : HEADER_BYTES + len(ids)] == ids and head[start : start + len(held)] == held
 
 
 def join_versions(versions: Sequence[bytes | None]) -> bytes | None:

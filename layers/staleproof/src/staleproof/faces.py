@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from typing import Any
 
-    from staleproof.cache.cached import AsyncCached, Cached
+    from staleproof.cache.cached import AsyncCached, AsyncDecorator, Cached, Decorator
     from staleproof.policies.policy import Policy
 
 P = ParamSpec("P")
@@ -49,10 +49,10 @@ class Cache(BlockingOperations):
         key: str,
         *,
         tags: Sequence[str] = (),
-        tags_from: Callable[[T], Iterable[str]] | None = None,
-        row_version: Callable[[T], int | None] | None = None,
+        tags_from: Callable[[Any], Iterable[str]] | None = None,
+        row_version: Callable[[Any], int | None] | None = None,
         policy: Policy | None = None,
-    ) -> Callable[[Callable[P, T]], Cached[P, T]]:
+    ) -> Decorator:
         """Cache a function's results under a template over its parameters.
 
         Args:
@@ -90,10 +90,10 @@ class AsyncCache(AwaitingOperations):
         key: str,
         *,
         tags: Sequence[str] = (),
-        tags_from: Callable[[T], Iterable[str]] | None = None,
-        row_version: Callable[[T], int | None] | None = None,
+        tags_from: Callable[[Any], Iterable[str]] | None = None,
+        row_version: Callable[[Any], int | None] | None = None,
         policy: Policy | None = None,
-    ) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], AsyncCached[P, T]]:
+    ) -> AsyncDecorator:
         """See `Cache.cacheable`; decorates coroutine functions."""
 
         def decorate(function: Callable[P, Coroutine[Any, Any, T]]) -> AsyncCached[P, T]:

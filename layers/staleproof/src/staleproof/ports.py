@@ -79,10 +79,13 @@ class Begun(NamedTuple):
     Attributes:
         snapshot: the versions to store with the value.
         leased: whether the key's lease is ours; without it the value must not be stored.
+        head: the beginning of what is stored under the key after the lease was taken, without its value; b"" if
+            nothing is. Whoever held the lease before may have stored since our look (see `entry.head_bytes`).
     """
 
     snapshot: Snapshot
     leased: bool
+    head: bytes
 
 
 class Provider(Protocol):
@@ -106,7 +109,7 @@ class Provider(Protocol):
     def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Begun:
-        """Snapshot *tags* and take the key's lease under the name *lease*, in this order, in one round trip."""
+        """Snapshot *tags*, take the key's lease under the name *lease*, look at the entry's head; in this order."""
         ...
 
     def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from staleproof.cache import plans
+from staleproof.cache import plans, reading
 from staleproof.cache.core import Hit
 from staleproof.cache.drivers import arun
 from staleproof.cache.face import Face
@@ -54,7 +54,7 @@ class AwaitingOperations(Face):
 
     async def look(self, call: Call) -> Any:
         """Return the value of *call* if the cache server has a fresh one, else `MISSING`; never load."""
-        found = await arun(plans.look(self.core, call), self.provider)
+        found = await arun(reading.look(self.core, call), self.provider)
         return found.value if isinstance(found, Hit) else MISSING
 
     async def reload(self, call: Call, loader: Callable[[], Awaitable[T]]) -> T:

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from staleproof.cache.missing import Missing
 
 P = ParamSpec("P")
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
 class Cached(Protocol[P, T_co]):
     """A cached function: called as before, with handles beside it."""
 
+    __name__: str
     __wrapped__: Callable[..., Any]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
@@ -46,6 +48,7 @@ class Cached(Protocol[P, T_co]):
 class AsyncCached(Protocol[P, T_co]):
     """A cached coroutine function; see `Cached`."""
 
+    __name__: str
     __wrapped__: Callable[..., Any]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T_co]:
@@ -70,4 +73,20 @@ class AsyncCached(Protocol[P, T_co]):
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T_co]:
         """See `Cached.refresh`."""
+        ...
+
+
+class Decorator(Protocol):
+    """What `Cache.cacheable` returns: it takes a function of any signature, and keeps it."""
+
+    def __call__(self, function: Callable[P, T]) -> Cached[P, T]:
+        """Decorate *function*."""
+        ...
+
+
+class AsyncDecorator(Protocol):
+    """What `AsyncCache.cacheable` returns: it takes a coroutine function of any signature, and keeps it."""
+
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, T]]) -> AsyncCached[P, T]:
+        """Decorate *function*."""
         ...

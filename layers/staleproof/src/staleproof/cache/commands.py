@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,3 +136,7 @@ class Pause(NamedTuple):
 
 ProviderCommand = Read | ReadFollowing | Follow | FindEnd | Begin | TakeSnapshot | Store | Put | Release
 Command = ProviderCommand | Load | Pause
+
+R = TypeVar("R")
+Plan: TypeAlias = Generator[Command, Any, R]
+"""A plan: it yields commands, receives their replies, and returns its result."""

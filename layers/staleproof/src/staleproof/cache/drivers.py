@@ -14,7 +14,7 @@ from staleproof.cache.commands import Command, Load, Pause
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from staleproof.cache.plans import Plan
+    from staleproof.cache.commands import Plan
     from staleproof.ports import AsyncProvider, Provider
 
 R = TypeVar("R")

@@ -16,55 +16,37 @@ snapshot; if a stripe of a late tag moved, the value is served and not stored.
 
 *Near cache*: the journal is read before the entry, in the same round trip; the ticket so gained fences the insert.
 
-Rules: no I/O here, no plan over forty lines, no `yield` of a command outside this module.
+Rules: no I/O here, no plan over forty lines, no `yield` of a command outside this module and
+`staleproof.cache.reading`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
 from random import random
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from staleproof.cache.commands import (
-    Begin,
-    Command,
-    FindEnd,
-    Follow,
-    Load,
-    Pause,
-    Put,
-    Read,
-    ReadFollowing,
-    Release,
-    Store,
-    TakeSnapshot,
-)
+from staleproof.cache.commands import Begin, Load, Pause, Put, Read, Release, Store, TakeSnapshot
 from staleproof.cache.core import Hit
-from staleproof.cache.near import Copy
-from staleproof.entry import Entry, encode
+from staleproof.cache.reading import catch_up, follow, keep, look, look_following, settle
+from staleproof.entry import Entry, carries, encode
 from staleproof.errors import ProviderError
 from staleproof.policies import guard
-from staleproof.policies.judgement import RETAGGED, Miss, Partial, acceptable
+from staleproof.policies.judgement import Miss, Partial, acceptable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from staleproof.cache.call import Call
+    from staleproof.cache.commands import Plan
     from staleproof.cache.core import Core
-    from staleproof.cache.near import NearCache, Position
-    from staleproof.ports import Begun, JournalPage, Observed, Snapshot
+    from staleproof.cache.near import Position
+    from staleproof.ports import Begun, Snapshot
     from staleproof.tags import TagId
 
-R = TypeVar("R")
-Plan: TypeAlias = Generator[Command, Any, R]
-
-PAGE = 256
-MAX_PAGES = 16
 LEASE_BYTES = 12
 FIRST_PAUSE = 0.002
 LONGEST_PAUSE = 0.1
-MAX_REREADS = 3
 
 
 def serve(core: Core, call: Call) -> Plan[Any]:
@@ -92,83 +74,6 @@ def answer(core: Core, call: Call, verdict: Hit | Miss | Partial, ticket: Positi
     return found.value
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
-def look(core: Core, call: Call) -> Plan[Hit | Miss]:
-    """Read the entry with its tags' versions, and judge it."""
-    asked = core.wanted(call)
-    verdict = core.judge(call, asked, (yield Read(call.key, asked)))
-    return (yield from settle(core, call, verdict))
-
-
-def settle(core: Core, call: Call, verdict: Hit | Miss | Partial) -> Plan[Hit | Miss]:
-    """Ask again, with the entry's own tags, while it carries others than were asked for."""
-    for _ in range(MAX_REREADS):
-        if not isinstance(verdict, Partial):
-            break
-        asked = verdict.entry.tag_ids
-        verdict = core.judge(call, asked, (yield Read(call.key, asked)))
-    if isinstance(verdict, Partial):
-        return Miss(RETAGGED, verdict.entry)
-    if isinstance(verdict, Hit) and call.tags_from is not None:
-        core.learn(call.key, verdict.entry.revealed_ids)
-    return verdict
-
-
-def follow(core: Core, near: NearCache, call: Call) -> Plan[Copy | None]:
-    """Return the near copy after bringing the near cache up to now; None if there is no usable copy."""
-    now = core.clock.now()
-    staleness = call.policy.staleness or 0.0
-    # A bound of 0 always asks: two readings of a coarse clock may be equal, with an acknowledgement between.
-    copy = near.get(call.key, staleness, now) if staleness else None
-    if copy is not None or call.key not in near.copies:
-        return copy
-    yield from catch_up(near)
-    return near.get(call.key, staleness, now)
-
-
-def catch_up(near: NearCache) -> Plan[None]:
-    """Read the journal from the cursor to its end; clear if it is too far."""
-    for _ in range(MAX_PAGES):
-        asked = near.position()
-        if not asked.cursor:
-            near.open(asked, (yield FindEnd()))
-            return
-        page: JournalPage = yield Follow(asked.cursor, PAGE)
-        near.advance(asked, page)
-        if page.complete:
-            return
-    near.reset()
-
-
-def look_following(core: Core, near: NearCache, call: Call) -> Plan[tuple[Position, Hit | Miss | Partial]]:
-    """Read the journal and then the entry; the returned ticket fences the insert of what was read."""
-    if not near.position().cursor:
-        yield from catch_up(near)
-    wanted = core.wanted(call)
-    asked = near.position()
-    page: JournalPage
-    observed: Observed
-    page, observed = yield ReadFollowing(call.key, wanted, asked.cursor, PAGE)
-    near.advance(asked, page)
-    # The ticket is the place that this answer reached; another thread may have moved the cursor further.
-    ticket = asked._replace(cursor=page.last) if page.contiguous else asked
-    return ticket, core.judge(call, wanted, observed)
-
-
-def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | None) -> None:
-    """Insert a value in the near cache, if the call may use it and nothing has named it since *ticket*."""
-    near = core.near_for(call)
-    if near is None or ticket is None:
-        return
-    now = core.clock.now()
-    life = max(0.0, entry.expires_ms / 1_000 - now.wall) if entry.expires_ms else None
-    if life is not None and call.policy.ttl is not None:
-        life = min(life, call.policy.ttl)  # another host's clock may run ahead
-    near.insert(call.key, Copy(value, entry.tag_ids, now, life), ticket)
-
-
 # --- loading --------------------------------------------------------------------------------------
 
 
@@ -180,19 +85,30 @@ def fill(core: Core, call: Call, miss: Miss, ticket: Position | None) -> Plan[An
     lease = os.urandom(LEASE_BYTES)
     deadline = core.clock.monotonic() + call.policy.patience
     pause = FIRST_PAUSE
-    while True:
-        begun: Begun = yield begin(call, tags, lease)
-        if begun.leased:
-            return (yield from load(core, call, tags, begun, lease, ticket))
+    begun: Begun = yield begin(call, tags, lease)
+    while not begun.leased:
         if core.clock.monotonic() >= deadline:
             return (yield from load_unstored(core))
         yield Pause(pause * (0.5 + random()))
         pause = min(2 * pause, LONGEST_PAUSE)
         found = yield from look(core, call)
         if isinstance(found, Hit):
-            core.statistics.waits += 1
-            keep(core, call, found.value, found.entry, ticket)
-            return found.value
+            return waited(core, call, found, ticket)
+        begun = yield begin(call, tags, lease)
+    if carries(begun.head, call.tags, begun.snapshot.versions[: len(call.tags)]):
+        # The last holder stored between our look and our lease: without this, each of a crowd would load in turn.
+        found = yield from look(core, call)
+        if isinstance(found, Hit):
+            yield from give_back(call.key, lease)
+            return waited(core, call, found, ticket)
+    return (yield from load(core, call, tags, begun, lease, ticket))
+
+
+def waited(core: Core, call: Call, found: Hit, ticket: Position | None) -> Any:
+    """Return what somebody else has loaded."""
+    core.statistics.waits += 1
+    keep(core, call, found.value, found.entry, ticket)
+    return found.value
 
 
 def refresh(core: Core, call: Call) -> Plan[Any]:

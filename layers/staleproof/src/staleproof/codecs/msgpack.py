@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 from staleproof.errors import CodecError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 T = TypeVar("T")
 CODEC_ID = 0
 _encoder = msgspec.msgpack.Encoder()
+
+_FIX = "annotate a dataclass, TypedDict, NamedTuple, msgspec Struct or builtin type"
+
+
+def _strangers(info: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield the types inside *info* that MessagePack knows nothing of."""
+    if id(info) in seen:
+        return
+    seen.add(id(info))
+    if isinstance(info, msgspec.inspect.CustomType):
+        yield info.cls
+    elif isinstance(info, list | tuple):
+        for each in info:
+            yield from _strangers(each, seen)
+    elif isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
+        for name in info.__struct_fields__:
+            yield from _strangers(getattr(info, name), seen)
 
 
 class MsgpackCodec(Generic[T]):
@@ -31,11 +52,14 @@ class MsgpackCodec(Generic[T]):
         self.kind = kind
         try:
             self._decode = msgspec.msgpack.Decoder(kind).decode
+            stranger = next(_strangers(msgspec.inspect.type_info(kind), set()), None)
         except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"results of type {kind!r} cannot be cached: {error}; {_FIX}") from error
+        if stranger is not None:
+            # It would be written, or not, and never be read back: every read a miss, without a word.
             raise ConfigurationError(
-                f"results of type {kind!r} cannot be cached: {error}; "
-                "annotate a dataclass, TypedDict, NamedTuple, msgspec Struct or builtin type"
-            ) from error
+                f"results of type {kind!r} cannot be cached, for {stranger!r} in it; {_FIX}"
+            )
 
     def encode(self, value: T) -> bytes:
         """Return the bytes of *value*.

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
+from staleproof.entry import head_bytes
 from staleproof.events.invalidation import genesis
 from staleproof.keys import Keyspace
 from staleproof.policies import guard as guards
@@ -132,7 +133,8 @@ class MemoryProvider:
             holder = self._get(name)
             if holder is None:
                 self._set(name, lease, lease_ms)
-            return Begun(snapshot, holder is None or holder == lease)
+            head = (self._get(self.keys.entry(key)) or b"")[: head_bytes(len(tags))]
+            return Begun(snapshot, holder is None or holder == lease, head)
 
     def store(
         self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes

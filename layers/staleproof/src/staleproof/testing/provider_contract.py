@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from staleproof.entry import Entry, carries, encode
 from staleproof.events.invalidation import PART, Invalidation, new_id
 from staleproof.keys import Keyspace
 from staleproof.policies import guard
@@ -123,6 +124,18 @@ class ProviderContract:
         assert provider.begin("key", [A], MINE, MINUTE, MINUTE, guard=False).leased
         assert provider.store("key", b"1", MINUTE, [A], MINUTE, MINE)
         assert provider.begin("key", [A], OTHERS, MINUTE, MINUTE, guard=False).leased
+
+    def test_a_new_holder_sees_what_the_last_one_stored(self, provider: Provider) -> None:
+        """The head that comes with a lease is the beginning of the entry, and empty if there is none."""
+        begun = provider.begin("key", [ROOT, A], MINE, MINUTE, MINUTE, guard=False)
+        assert begun.head == b""
+        ids, versions = ROOT + A, b"".join(begun.snapshot.versions)
+        stored = encode(Entry(0, ids, versions, 2, 1, 2, 3, b"value" * 1_000))
+        provider.store("key", stored, MINUTE, [ROOT, A], MINUTE, MINE)
+        begun = provider.begin("key", [ROOT, A], OTHERS, MINUTE, MINUTE, guard=True)
+        assert stored.startswith(begun.head)
+        assert carries(begun.head, [ROOT, A], begun.snapshot.versions)
+        assert len(begun.head) < len(stored)
 
     def test_without_the_lease_nothing_is_stored(self, provider: Provider) -> None:
         """A store by anybody but the holder changes neither the entry nor the lease."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiredis import pack_command as _pack_command
 
+from staleproof.entry import head_bytes
 from staleproof.events import invalidation as records
 from staleproof.policies import guard as guards
 from staleproof.ports import Begun, JournalId, Observed, Snapshot, journal_id
@@ -97,13 +98,15 @@ class Steps:
     def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Step[Begun]:
-        """The snapshot, and then the lease."""
+        """The snapshot, then the lease, then the entry's head: what a holder before us stored is seen."""
         offered = _random_versions(tags)
         take: Command = ("SET", self.keys.lease(key), lease, "NX", "GET", "PX", lease_ms)
-        replies = yield commands([*self._capture(tags, offered, tag_ttl_ms, guard=guard), take])
-        holder = replies.pop()
+        peek: Command = ("GETRANGE", self.keys.entry(key), 0, head_bytes(len(tags)) - 1)
+        *replies, holder, head = yield commands(
+            [*self._capture(tags, offered, tag_ttl_ms, guard=guard), take, peek]
+        )
         snapshot = yield from self._captured(offered, replies, guard=guard)
-        return Begun(snapshot, holder is None or holder == lease)
+        return Begun(snapshot, holder is None or holder == lease, head)
 
     def _capture(
         self, tags: Sequence[TagId], offered: Sequence[bytes], ttl_ms: int, *, guard: bool

@@ -1,0 +1,105 @@
+"""The plans that read: look at an entry and judge it, and keep the near cache in step with the journal.
+
+See `staleproof.cache.plans` for what a plan is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from staleproof.cache.commands import FindEnd, Follow, Read, ReadFollowing
+from staleproof.cache.core import Hit
+from staleproof.cache.near import Copy
+from staleproof.policies.judgement import RETAGGED, Miss, Partial
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from staleproof.cache.call import Call
+    from staleproof.cache.commands import Plan
+    from staleproof.cache.core import Core
+    from staleproof.cache.near import NearCache, Position
+    from staleproof.entry import Entry
+    from staleproof.ports import JournalPage, Observed
+
+PAGE = 256
+"""Journal records that one answer holds at most."""
+
+MAX_PAGES = 16
+"""Answers that a reader goes through before it clears its near cache instead."""
+
+MAX_REREADS = 3
+
+
+def look(core: Core, call: Call) -> Plan[Hit | Miss]:
+    """Read the entry with its tags' versions, and judge it."""
+    asked = core.wanted(call)
+    verdict = core.judge(call, asked, (yield Read(call.key, asked)))
+    return (yield from settle(core, call, verdict))
+
+
+def settle(core: Core, call: Call, verdict: Hit | Miss | Partial) -> Plan[Hit | Miss]:
+    """Ask again, with the entry's own tags, while it carries others than were asked for."""
+    for _ in range(MAX_REREADS):
+        if not isinstance(verdict, Partial):
+            break
+        asked = verdict.entry.tag_ids
+        verdict = core.judge(call, asked, (yield Read(call.key, asked)))
+    if isinstance(verdict, Partial):
+        return Miss(RETAGGED, verdict.entry)
+    if isinstance(verdict, Hit) and call.tags_from is not None:
+        core.learn(call.key, verdict.entry.revealed_ids)
+    return verdict
+
+
+def follow(core: Core, near: NearCache, call: Call) -> Plan[Copy | None]:
+    """Return the near copy after bringing the near cache up to now; None if there is no usable copy."""
+    now = core.clock.now()
+    staleness = call.policy.staleness or 0.0
+    # A bound of 0 always asks: two readings of a coarse clock may be equal, with an acknowledgement between.
+    copy = near.get(call.key, staleness, now) if staleness else None
+    if copy is not None or call.key not in near.copies:
+        return copy
+    yield from catch_up(near)
+    return near.get(call.key, staleness, now)
+
+
+def catch_up(near: NearCache) -> Plan[None]:
+    """Read the journal from the cursor to its end; clear if it is too far."""
+    for _ in range(MAX_PAGES):
+        asked = near.position()
+        if not asked.cursor:
+            near.open(asked, (yield FindEnd()))
+            return
+        page: JournalPage = yield Follow(asked.cursor, PAGE)
+        near.advance(asked, page)
+        if page.complete:
+            return
+    near.reset()
+
+
+def look_following(core: Core, near: NearCache, call: Call) -> Plan[tuple[Position, Hit | Miss | Partial]]:
+    """Read the journal and then the entry; the returned ticket fences the insert of what was read."""
+    if not near.position().cursor:
+        yield from catch_up(near)
+    wanted = core.wanted(call)
+    asked = near.position()
+    page: JournalPage
+    observed: Observed
+    page, observed = yield ReadFollowing(call.key, wanted, asked.cursor, PAGE)
+    near.advance(asked, page)
+    # The ticket is the place that this answer reached; another thread may have moved the cursor further.
+    ticket = asked._replace(cursor=page.last) if page.contiguous else asked
+    return ticket, core.judge(call, wanted, observed)
+
+
+def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | None) -> None:
+    """Insert a value in the near cache, if the call may use it and nothing has named it since *ticket*."""
+    near = core.near_for(call)
+    if near is None or ticket is None:
+        return
+    now = core.clock.now()
+    life = max(0.0, entry.expires_ms / 1_000 - now.wall) if entry.expires_ms else None
+    if life is not None and call.policy.ttl is not None:
+        life = min(life, call.policy.ttl)  # another host's clock may run ahead
+    near.insert(call.key, Copy(value, entry.tag_ids, now, life), ticket)

@@ -1,0 +1,122 @@
+"""Entries: what is written is read, by this release and by later ones; what cannot be read is a miss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from staleproof.entry import HEADER_BYTES, Entry, decode, encode
+from staleproof.errors import ConfigurationError
+from staleproof.policies.judgement import Miss, Partial, judge
+from staleproof.tags import ROOT, TAG_ID_BYTES, VERSION_BYTES, tag_id
+
+SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
+U64 = st.integers(0, 2**64 - 1)
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> Entry:
+    count = draw(st.integers(1, 9))
+    return Entry(
+        codec=draw(st.integers(0, 255)),
+        ids=draw(st.binary(min_size=count * TAG_ID_BYTES, max_size=count * TAG_ID_BYTES)),
+        versions=draw(st.binary(min_size=count * VERSION_BYTES, max_size=count * VERSION_BYTES)),
+        named=draw(st.integers(1, count)),
+        born_ms=draw(U64),
+        expires_ms=draw(U64),
+        row_version=draw(U64),
+        payload=draw(st.binary(max_size=200)),
+    )
+
+
+def sample() -> Entry:
+    ids = [ROOT, tag_id("flight:1"), tag_id("carrier:UA")]
+    versions = [bytes([n]) * VERSION_BYTES for n in (1, 2, 3)]
+    return Entry(
+        0, b"".join(ids), b"".join(versions), 2, 1_360_324_800_000, 1_360_325_400_000, 7, b"\x81\xa2id\x01"
+    )
+
+
+@given(entry=entries())
+def test_an_entry_survives_its_envelope(entry: Entry) -> None:
+    """Encode, then decode, is the identity."""
+    read = decode(encode(entry))
+    assert read is not None
+    assert read._replace(payload=bytes(read.payload)) == entry
+
+
+@given(entry=entries(), keep=st.floats(0, 1))
+def test_a_truncated_envelope_is_unreadable_or_shorter_by_payload_only(entry: Entry, keep: float) -> None:
+    """No cut inside the header or the tags is ever read as an entry."""
+    raw = encode(entry)
+    body = HEADER_BYTES + len(entry.ids) + len(entry.versions)
+    cut = decode(raw[: int(len(raw) * keep)])
+    assert (cut is None) == (int(len(raw) * keep) < body)
+
+
+@given(raw=st.binary(max_size=400))
+def test_any_bytes_are_an_entry_or_a_miss(raw: bytes) -> None:
+    """Another program's value under our key is never an error."""
+    judge(raw, [b"x" * VERSION_BYTES], ROOT, 1)
+
+
+def test_a_tag_costs_at_most_sixteen_bytes() -> None:
+    """The envelope's cost a tag is fixed, whatever the tag's length."""
+    one, nine = (encode(Entry(0, ROOT * n, b"v" * VERSION_BYTES * n, n, 0, 0, 0, b"")) for n in (1, 9))
+    assert (len(nine) - len(one)) / 8 <= 16
+
+
+def test_released_formats_are_still_read() -> None:
+    """Bytes that version 0.1.0 wrote are read by today's code, and today's code still writes them so."""
+    stored = (SNAPSHOTS / "entry-0.1.0.bin").read_bytes()
+    read = decode(stored)
+    assert read is not None
+    assert read._replace(payload=bytes(read.payload)) == sample()
+    assert encode(sample()) == stored
+
+
+def test_too_many_or_unpaired_tags_are_refused() -> None:
+    """The error says what to do."""
+    with pytest.raises(ConfigurationError, match="tag a coarser thing"):
+        encode(Entry(0, ROOT * 5_000, b"v" * VERSION_BYTES * 5_000, 1, 0, 0, 0, b""))
+    with pytest.raises(ConfigurationError, match="one version a tag"):
+        encode(Entry(0, ROOT, b"", 1, 0, 0, 0, b""))
+
+
+class TestJudgement:
+    """Equality of versions decides; a doubt is a miss, with its reason."""
+
+    versions: ClassVar = [bytes([n]) * VERSION_BYTES for n in (1, 2, 3)]
+
+    def asked(self) -> bytes:
+        return sample().ids
+
+    def test_equal_versions_are_a_hit(self) -> None:
+        assert isinstance(judge(encode(sample()), self.versions, self.asked(), 2), Entry)
+
+    @pytest.mark.parametrize("at", [0, 1, 2])
+    @pytest.mark.parametrize("now", [None, b"another!"])
+    def test_one_other_or_missing_version_is_a_miss(self, at: int, now: bytes | None) -> None:
+        versions: list[bytes | None] = [*self.versions]
+        versions[at] = now
+        verdict = judge(encode(sample()), versions, self.asked(), 2)
+        assert isinstance(verdict, Miss)
+        assert verdict.reason == "tag"
+
+    def test_other_tags_in_the_template_are_a_miss(self) -> None:
+        """A deployment that changed a template never trusts entries of the old one."""
+        ids = ROOT + tag_id("flight:2") + tag_id("carrier:UA")
+        verdict = judge(encode(sample()), self.versions, ids, 2)
+        assert isinstance(verdict, Miss)
+        assert verdict.reason == "retagged"
+
+    def test_unpredicted_tags_ask_again(self) -> None:
+        """The named tags are checked at once; the revealed ones need another look."""
+        ids = self.asked()[: 2 * TAG_ID_BYTES]
+        assert isinstance(judge(encode(sample()), self.versions[:2], ids, 2), Partial)
+        stale = judge(encode(sample()), [self.versions[0], b"another!"], ids, 2)
+        assert isinstance(stale, Miss)
