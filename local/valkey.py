@@ -65,6 +65,10 @@ class Valkey:
         """End the server without warning, as a crash does."""
         self._supervisor.kill(self.name)
 
+    def signal(self, number: int) -> None:
+        """Send the server a signal, SIGSTOP for one that hangs."""
+        self._supervisor.signal(self.name, number)
+
     def _start_on(self, port: int, timeout: float) -> None:
         pid = self._supervisor.spawn(self.name, self._command(port))
 

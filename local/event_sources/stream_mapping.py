@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.event_sources import batch_response, on_failure
 from local.event_sources.batch_window import BatchWindow
 from local.event_sources.pacing import Pacing
-from local.event_sources.retry import Checkpoint, Delivery, Discard, Pause, Record, Step
+from local.event_sources.retry import Checkpoint, Delivery, Discard, Pause, Record, Step, Succeeded
 from local.event_sources.stream_records import lambda_record
 
 if TYPE_CHECKING:
@@ -175,7 +175,9 @@ class StreamDriver:
         """Deliver *batch* to the function and judge its response."""
         invocation = self._host.invoke({"Records": [record.body for record in batch.records]})
         outcome = batch_response.judge(invocation, batch, report_failures=self.mapping.report_failures)
-        logger.debug("%s records from %s: %s", len(batch.records), batch.records[0].sequence, outcome)
+        if outcome != Succeeded():
+            first = batch.records[0].sequence
+            logger.warning("%s records from %s on: %s", len(batch.records), first, outcome)
         return outcome
 
     def discard(self, discard: Discard, shard: str) -> None:
