@@ -15,6 +15,8 @@ class Blocking:
         self._loop = asyncio.new_event_loop()
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         value = getattr(self._provider, name)
         if not inspect.iscoroutinefunction(value):
             return value

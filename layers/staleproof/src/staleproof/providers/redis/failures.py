@@ -48,6 +48,10 @@ def translate(error: BaseException, where: str) -> ProviderError:
         return ProviderUnavailableError(
             f"{where} cannot be reached: {error}; retry, and check endpoint, security group and TLS if it lasts"
         )
+    if isinstance(error, theirs.OutOfMemoryError):
+        return ProviderRejectedError(
+            f"{where} is full (OOM): {error} Use a larger node, or maxmemory-policy volatile-lru or allkeys-lru"
+        )
     return ProviderRejectedError(f"{where} refused a command: {error}")
 
 
