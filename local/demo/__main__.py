@@ -36,7 +36,7 @@ EPILOG = """\
 examples:
   python -m local.demo                     a minute of storm; writes build/demo.json and build/demo.html
   python -m local.demo --seconds 90        a calmer replay
-  python -m local.demo --readers 3         three reading processes a region
+  python -m local.demo --readers 2         two reading processes a region
   python -m local.demo --json              print the figures as JSON, nothing else
 
 exit status: 0 everything fresh, nothing lost; 1 a read was stale, a change lost, a key diverged, or there was
@@ -59,12 +59,12 @@ def parser() -> argparse.ArgumentParser:
         help="how long the replay takes (default: %(default)g)",
     )
     made.add_argument(
-        "--readers", type=_whole(1, 16), default=2, help="reading processes a region (default: %(default)s)"
+        "--readers", type=_whole(1, 16), default=3, help="reading processes a region (default: %(default)s)"
     )
     made.add_argument(
         "--rate",
         type=_between(1, 10_000),
-        default=500.0,
+        default=350.0,
         help="reads a second that passengers make of each process (default: %(default)g)",
     )
     made.add_argument(
@@ -176,7 +176,7 @@ def main(words: Sequence[str] | None = None) -> int:
     else:
         console.print(shown(report))
         console.print(
-            f"{arguments.output}/demo.html has the charts, {arguments.output}/demo.json the figures"
+            f"charts in {arguments.output}/demo.html, figures in {arguments.output}/demo.json", soft_wrap=True
         )
     for fault in shortcomings(report):
         print(f"NOT PROVEN: {fault}", file=sys.stderr)

@@ -11,7 +11,7 @@ from math import ceil, log10
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 WIDTH = 960
 LEFT, RIGHT = 56, 16
@@ -140,49 +140,40 @@ def over_time(
         seconds: the width of a step.
         clocks: places on the axis, in seconds, and what New York's clock showed.
     """
-    steps = max(len(ratio), len(changes), 1)
-    width, top, foot, low = PLOT / steps, 16, 176, 268
-    rates = [count / seconds for count in changes]
-    highest = max(rates, default=0) or 1
-    parts = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        y = foot - (foot - top) * share
-        parts += [
-            line(LEFT, y, LEFT + PLOT, y, "grid"),
-            text(LEFT - 8, y + 4, f"{share:.0%}", "small", "end"),
-        ]
-    points = [
-        f"{LEFT + (place + 0.5) * width:.1f},{foot - (foot - top) * value:.1f}"
-        for place, value in enumerate(ratio)
-        if value is not None
-    ]
-    parts.append(f'<polyline points="{" ".join(points)}" class="ratio"/>')
-    for place, value in enumerate(ratio):
-        if value is not None:
-            title = f"second {place * seconds:g}: {value:.1%} of reads needed no load"
-            parts.append(_hover(LEFT + place * width, top, width, foot - top, title))
-    for place, rate in enumerate(rates):
-        title = f"second {place * seconds:g}: {rate:.0f} changes a second"
-        parts.append(
-            bar(
-                LEFT + place * width + 0.5,
-                low,
-                width - 1,
-                (low - foot - 22) * rate / highest,
-                "changes",
-                title,
-            )
-        )
-    parts += [
-        line(LEFT, low, LEFT + PLOT, low, "axis"),
-        text(LEFT - 8, low - 52, f"{highest:.0f}/s", "small", "end"),
-    ]
-    parts += [text(LEFT, 10, "hit ratio of passengers' reads", "label", "start")]
-    parts += [text(LEFT, foot + 18, "changes a second", "label", "start")]
+    width, low = PLOT / max(len(ratio), len(changes), 1), 268
+    parts = [*_ratio_row(ratio, width, seconds), *_rate_row(changes, width, seconds, low)]
     for second, words in clocks:
         x = LEFT + second / seconds * width
         parts += [line(x, low, x, low + 4, "axis"), text(x, low + 17, words, "small")]
     return svg(low + 24, "hit ratio and changes over time", parts)
+
+
+def _ratio_row(ratio: Sequence[float | None], width: float, seconds: float) -> Iterator[str]:
+    top, foot = 16, 176
+    yield text(LEFT, 10, "hit ratio of passengers' reads", "label", "start")
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        y = foot - (foot - top) * share
+        yield line(LEFT, y, LEFT + PLOT, y, "grid")
+        yield text(LEFT - 8, y + 4, f"{share:.0%}", "small", "end")
+    known = [(place, value) for place, value in enumerate(ratio) if value is not None]
+    points = (
+        f"{LEFT + (place + 0.5) * width:.1f},{foot - (foot - top) * value:.1f}" for place, value in known
+    )
+    yield f'<polyline points="{" ".join(points)}" class="ratio"/>'
+    for place, value in known:
+        title = f"second {place * seconds:g}: {value:.1%} of reads needed no load"
+        yield _hover(LEFT + place * width, top, width, foot - top, title)
+
+
+def _rate_row(changes: Sequence[int], width: float, seconds: float, foot: float) -> Iterator[str]:
+    rates = [count / seconds for count in changes]
+    highest = max(rates, default=0) or 1
+    yield text(LEFT, foot - 74, "changes a second", "label", "start")
+    for place, rate in enumerate(rates):
+        title = f"second {place * seconds:g}: {rate:.0f} changes a second"
+        yield bar(LEFT + place * width + 0.5, foot, width - 1, 62 * rate / highest, "changes", title)
+    yield line(LEFT, foot, LEFT + PLOT, foot, "axis")
+    yield text(LEFT - 8, foot - 56, f"{highest:.0f}/s", "small", "end")
 
 
 def _hover(x: float, y: float, width: float, height: float, title: str) -> str:

@@ -104,7 +104,7 @@ class Progressing:
             self._live.update(self._picture(stage), refresh=True)
         elif time.monotonic() - self._lined > LINE_EVERY and stage.blackboard.phase != WAITING:
             self._lined = time.monotonic()
-            self._console.print(self._line(stage), highlight=False)
+            self._console.print(self._line(stage), highlight=False, soft_wrap=True)
 
     def _picture(self, stage: Stage) -> Group:
         second = self._second(stage)
