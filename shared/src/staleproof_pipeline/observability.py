@@ -114,7 +114,8 @@ class Observability:
         self._count("ShipFailed", failed)
         if error:
             self.logger.warning(
-                "not shipped; the follower will", extra={"link": link, "failed": failed, "error": error}
+                "a link is in trouble; the follower makes up for it",
+                extra={"link": link, "failed": failed, "error": error},
             )
 
     def followed(self, link: str, lag_ms: int) -> None:
