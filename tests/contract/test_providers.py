@@ -47,7 +47,8 @@ class TestAsyncMemory(OnMemory, ProviderContract):
 
     @pytest.fixture
     def evict(self, provider: Any) -> Callable[[bytes], None]:
-        return provider.inner.drop
+        drop: Callable[[bytes], None] = provider.inner.drop
+        return drop
 
 
 @pytest.mark.redis
@@ -59,7 +60,11 @@ class OnRedis:
     @pytest.fixture
     def evict(self, valkey_url: str) -> Iterator[Callable[[bytes], None]]:
         with redis.Redis.from_url(valkey_url) as client:
-            yield lambda name: client.delete(name) and None
+
+            def evict(name: bytes) -> None:
+                client.delete(name)
+
+            yield evict
 
 
 class TestRedis(OnRedis, ProviderContract, FollowerContract):

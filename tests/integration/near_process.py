@@ -1,6 +1,6 @@
 """A process with a near cache that reads when told: the other half of `test_near_cache_frozen`.
 
-It answers each line on standard input with the version it read, and says on standard output what the near cache counted.
+It answers each line on standard input with the version it read and with what the near cache counted.
 """
 
 from __future__ import annotations

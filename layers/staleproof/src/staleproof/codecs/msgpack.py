@@ -48,7 +48,7 @@ class MsgpackCodec(Generic[T]):
 
     codec_id = CODEC_ID
 
-    def __init__(self, kind: Any = Any) -> None:
+    def __init__(self, kind: type[T] | Any = Any) -> None:
         self.kind = kind
         try:
             self._decode = msgspec.msgpack.Decoder(kind).decode
