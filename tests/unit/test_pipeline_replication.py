@@ -139,6 +139,9 @@ class Bus:
         return {"FailedEntryCount": len(refused), "Entries": answers}
 
 
+AWAY = EndpointConnectionError(endpoint_url="https://events.eu-west-1.amazonaws.com")
+
+
 def link_to(bus: Bus, waits: list[float] | None = None) -> EventBridgeLink:
     waits = [] if waits is None else waits
     return EventBridgeLink(lambda: bus, "staleproof-dev", HOME, sleep=waits.append)
@@ -184,11 +187,23 @@ def test_what_stays_refused_is_left_to_the_follower() -> None:
 
 def test_a_bus_that_is_away_is_told_with_its_setting() -> None:
     """An unreachable bus raises nothing; the error says what to check."""
-    away = EndpointConnectionError(endpoint_url="https://events.eu-west-1.amazonaws.com")
-    shipment = link_to(Bus(away, away, away)).send([invalidation(1)])
+    shipment = link_to(Bus(AWAY)).send([invalidation(1)])
 
     assert shipment.delivered == [False]
     assert "check STALEPROOF_BUS and events:PutEvents" in shipment.error
+
+
+def test_a_bus_that_is_away_is_asked_once() -> None:
+    """What was taken before counts; for the rest nobody waits, since the batch has a deadline."""
+    bus = Bus((), AWAY)
+    records = [wide(n) for n in range(9)]
+    shipment = link_to(bus).send(records)
+
+    assert len(bus.calls) == 2
+    taken = {each.id for each in arrived(bus.taken)}
+    assert taken
+    assert [each.id in taken for each in records] == list(shipment.delivered)
+    assert not shipment.delivered[-1]
 
 
 def test_nothing_to_ship_is_no_request() -> None:
@@ -411,6 +426,17 @@ def test_a_run_ends_in_time() -> None:
     assert made.follower.run(0) == Followed(2, complete=False)
     assert made.follower.run(0) == Followed(2, complete=False)
     assert made.follower.run(0) == Followed(1, complete=True)
+
+
+def test_what_a_link_owes_is_held_though_its_follower_never_ran() -> None:
+    """A failed push registers the link, so that no trimming takes away what it owes."""
+    made = region(WeakLink("t1"))
+    made.pusher.push(applied(made, invalidation(1)))
+    made.clock.advance(10_000)
+    made.provider.trim(1_000)
+
+    made.link.refused.clear()
+    assert made.follower.run(10).shipped == 1
 
 
 def test_a_push_that_cannot_be_noted_raises_nothing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from staleproof.errors import ConfigurationError, MalformedEventError, OversizedEventError
 from staleproof.events.invalidation import Invalidation, encode
 from staleproof.keys import Keyspace
@@ -26,7 +28,7 @@ def checked(invalidation: Invalidation) -> Invalidation:
     try:
         encode(invalidation)
         _ = invalidation.tag_ids
-        Keyspace(invalidation.namespace)
+        _check_namespace(invalidation.namespace)
     except ConfigurationError as error:
         raise OversizedEventError(str(error)) from error
     except (UnicodeEncodeError, OverflowError) as error:
@@ -38,6 +40,11 @@ def checked(invalidation: Invalidation) -> Invalidation:
                 f"key {key[:80]!r} has {len(key)} characters; use 1 to {MAX_KEY_CHARACTERS}"
             )
     return invalidation
+
+
+@lru_cache(maxsize=256)
+def _check_namespace(namespace: str) -> None:
+    Keyspace(namespace)
 
 
 def _check_numbers(invalidation: Invalidation) -> None:

@@ -3,6 +3,7 @@
 Once the bus took an entry, its delivery to each peer is EventBridge's, with the rule's retries and dead letter. So one
 link serves every peer, and a peer that is away holds up nobody. The bus answers entry by entry: only
 those that it refused are sent again, a few times and with growing pauses, and then left to the follower.
+A bus that does not answer at all is not asked again for the rest: the change that waits behind has a deadline.
 """
 
 from __future__ import annotations
@@ -55,15 +56,20 @@ class EventBridgeLink:
 
     def send(self, records: Sequence[Invalidation]) -> Shipment:
         """See `Link.send`."""
-        delivered = [True] * len(records)
+        waiting = list(requests(parcels(records, self._region)))
+        refused: list[Parcel] = []
         reason = ""
-        for request in requests(parcels(records, self._region)):
-            refused, error = self._persist(request)
+        for at, request in enumerate(waiting):
+            try:
+                rest, error = self._persist(request)
+            except (BotoCoreError, ClientError) as away:
+                reason = f"{away}; check STALEPROOF_BUS and events:PutEvents"
+                refused += [parcel for each in waiting[at:] for parcel in each]
+                break
+            refused += rest
             reason = reason or error
-            for parcel in refused:
-                for number in parcel.numbers:
-                    delivered[number] = False
-        return Shipment(delivered, reason)
+        missed = {number for parcel in refused for number in parcel.numbers}
+        return Shipment([number not in missed for number in range(len(records))], reason)
 
     def _persist(self, request: list[Parcel]) -> tuple[list[Parcel], str]:
         """Put *request*, and again what was refused of it; return what stays refused, and why."""
@@ -73,7 +79,7 @@ class EventBridgeLink:
                 break
             self._sleep(pause)
             refused, error = self._put(refused)
-        return refused, error if refused else ""
+        return refused, error
 
     def _put(self, request: list[Parcel]) -> tuple[list[Parcel], str]:
         entries = [
@@ -85,11 +91,8 @@ class EventBridgeLink:
             }
             for parcel in request
         ]
-        try:
-            self._client = self._client or self._make_client()
-            answers = self._client.put_events(Entries=entries)["Entries"]
-        except (BotoCoreError, ClientError) as error:
-            return request, f"{error}; check STALEPROOF_BUS and events:PutEvents"
+        self._client = self._client or self._make_client()
+        answers = self._client.put_events(Entries=entries)["Entries"]
         refused = [
             (parcel, each) for parcel, each in zip(request, answers, strict=True) if "ErrorCode" in each
         ]

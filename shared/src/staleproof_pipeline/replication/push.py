@@ -42,6 +42,7 @@ class Pusher:
         self._providers = providers
         self._region = region
         self._observer: Observer = observer or NullObserver()
+        self._registered: set[tuple[str, str]] = set()
 
     def push(self, applied: Sequence[Placed]) -> None:
         """Ship those of *applied* that began here; raises nothing for links and journals."""
@@ -51,17 +52,24 @@ class Pusher:
         for link in self._links:
             shipment = link.send([part for _, _, part in own])
             delivered = [each for each, done in zip(own, shipment.delivered, strict=True) if done]
-            error = self._note(link, delivered) or shipment.error
+            error = self._note(link, own, delivered) or shipment.error
             self._observer.shipped(link.name, len(delivered), len(own) - len(delivered), error)
 
-    def _note(self, link: Link, delivered: Sequence[Placed]) -> str:
+    def _note(self, link: Link, own: Sequence[Placed], delivered: Sequence[Placed]) -> str:
         """Mark what was delivered; if that fails the follower ships it a second time, harmlessly."""
         places: dict[str, list[JournalId]] = defaultdict(list)
         for namespace, place, _ in delivered:
             places[namespace].append(place)
         try:
-            for namespace, those in places.items():
-                self._providers.get(namespace).pushed(link.name, those)
+            for namespace in {namespace for namespace, _, _ in own}:
+                self._register(link, namespace)
+                self._providers.get(namespace).pushed(link.name, places[namespace])
         except ProviderError as error:
             return f"pushed, but not noted: {error}"
         return ""
+
+    def _register(self, link: Link, namespace: str) -> None:
+        """Make the journal hold what *link* owes, even if its follower has never run."""
+        if (link.name, namespace) not in self._registered:
+            self._providers.get(namespace).undelivered(link.name, 1)
+            self._registered.add((link.name, namespace))
