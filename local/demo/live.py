@@ -75,7 +75,7 @@ class Progressing:
         self._console = console
         self._live: Live | None = None
         self._lags: dict[str, RegionLag] = {}
-        self._lined = 0.0
+        self._lined = float("inf")
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -100,6 +100,7 @@ class Progressing:
         """Show where *stage* is."""
         if not self._lags:
             self._lags = {region: RegionLag(stage, region) for region in stage.regions}
+            self._lined = time.monotonic()
         if self._live is not None:
             self._live.update(self._picture(stage), refresh=True)
         elif time.monotonic() - self._lined > LINE_EVERY and stage.blackboard.phase != WAITING:
@@ -161,4 +162,4 @@ def _counted(stage: Stage, region: str) -> tuple[int, int, int]:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "no"
+    return f"{part / max(1, whole):.1%}"
