@@ -35,6 +35,7 @@ class Mode(NamedTuple):
     tags: tuple[str, ...] = ()
     tags_from: Callable[[int], list[str]] | None = None
     invalidates: dict[str, Any] = {}  # noqa: RUF012 - never written
+    lagging: bool = False
 
 
 STATIC = Mode("static", tags=("row", "all"), invalidates={"tags": ("row",)})
@@ -44,7 +45,10 @@ MOVING = Mode(
 )
 EVICTING = Mode("evicting", tags=("all",), invalidates={"keys": (KEY,)})
 CLEARING = Mode("clearing", tags=("all",), invalidates={"clear": True})
-MODES = [STATIC, REVEALED, MOVING, EVICTING, CLEARING]
+LAGGING = Mode(
+    "lagging", tags=("row", "all"), invalidates={"tags": ("row",), "lag_ms": 600_000}, lagging=True
+)
+MODES = [STATIC, REVEALED, MOVING, EVICTING, CLEARING, LAGGING]
 
 
 class StaleReadError(AssertionError):
@@ -61,6 +65,7 @@ class World:
         self.keys = Keyspace("world")
         self.steps = JournalSteps(self.keys)
         self.row = 0
+        self.replica = 0
         self.acknowledged: list[tuple[float, int]] = [(float("-inf"), 0)]
 
     def process(self, staleness: float | None = None) -> Core:
@@ -75,8 +80,12 @@ class World:
         """Read once, and judge what comes back."""
         began = self.clock.now().monotonic
         due = self.due(began, core.policy.staleness or 0.0)
-        call = Call(KEY, self.mode.tags, core.policy, CODEC, self.mode.tags_from)
+        row_version = int if self.mode.lagging else None
+        call = Call(KEY, self.mode.tags, core.policy, CODEC, self.mode.tags_from, row_version)
+        loads = core.statistics.loads
         value = yield from self.perform(plans.serve(core, call))
+        if self.mode.lagging and core.statistics.loads > loads:
+            return  # a lagging source's row is served to whoever asked for it; it must only never be kept
         if value < due:
             raise StaleReadError(f"read {value}, but {due} was acknowledged before the read began")
 
@@ -96,7 +105,14 @@ class World:
         yield
         self.row += 1
         row = self.row
-        record = Invalidation(id=f"write-{number}", origin="here", namespace="world", **self.mode.invalidates)
+        version = row if self.mode.lagging else None
+        record = Invalidation(
+            id=f"write-{number}",
+            origin="here",
+            namespace="world",
+            row_version=version,
+            **self.mode.invalidates,
+        )
         yield from self.on_server(self.steps.invalidate([record]))
         self.acknowledged.append((self.clock.now().monotonic, row))
 
@@ -104,6 +120,12 @@ class World:
         """Write several times."""
         for time in range(times):
             yield from self.write(10 * number + time)
+
+    def replicate(self, times: int) -> Actor:
+        """Bring the replica that loads are read from up to the source, now and then."""
+        for _ in range(times):
+            yield
+            self.replica = self.row
 
     def evict(self, choices: Iterator[int]) -> Actor:
         """Remove some key of the server behind everybody's back."""
@@ -131,7 +153,7 @@ class World:
                 return end.value
             if isinstance(command, Load):
                 yield
-                reply = self.row
+                reply = self.replica if self.mode.lagging else self.row
                 yield
             elif isinstance(command, Pause):
                 yield
