@@ -390,6 +390,22 @@ def test_a_gap_stays_open_until_the_clear_is_delivered() -> None:
     assert [each.clear for each in made.link.records] == [True, True, False]
 
 
+def test_a_gap_closes_once_the_clear_is_delivered() -> None:
+    """A record that is refused behind the clear does not make the peers clear again."""
+    made = region(WeakLink("t2"))
+    applied(made, invalidation(1), invalidation(2))
+    _reset_position(made, "1-0#lost")
+
+    made.follower.run(10)
+    made.link.refused.clear()
+    made.follower.run(10)
+    assert [(each.clear, each.tags) for each in made.link.records] == [
+        (True, ()),
+        (False, ("t1",)),
+        (False, ("t2",)),
+    ]
+
+
 def test_the_journal_is_trimmed_behind_every_link() -> None:
     """What every link passed and nobody needs any more goes; what is owed stays, however old."""
     made = region(WeakLink("t1"), horizon_ms=1_000)

@@ -162,8 +162,8 @@ class JournalFollower:
         noted = [each.place for each, done in zip(owed, delivered, strict=True) if done and each.place]
         if noted:
             provider.pushed(link.name, noted)
-        if not page.contiguous or not first.place:
-            return  # moving would make the gap look closed
+        if not first.place:
+            return  # the peers were not told to clear: moving would make the gap look closed
         before = [place for place, _ in page.records if journal_order(place) < journal_order(first.place)]
         if before:
             provider.advance(link.name, before[-1])
