@@ -13,6 +13,7 @@ import argparse
 import logging
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 TICK = 0.004
 """Seconds between two bursts of reads."""
+WATCHED_AT_ONCE = 64
+"""Changes looked at between two bursts: a pipeline that stands still must not make a reader read for nothing else."""
 READY, READS, HITS, WATCHED, ERRORS, COMPARED, ENDED = range(len(COUNTERS))
 
 logger = logging.getLogger("local.demo.reader")
@@ -75,7 +78,7 @@ class Reader:
         self._statistics = application.cache.statistics
         self._shown = [0] * len(timetable.rows)
         self._next = 0
-        self._watched: list[int] = []
+        self._watched: deque[int] = deque()
 
     def run(self) -> None:
         """Wait for the run to begin, read until it is over, compare everything."""
@@ -113,15 +116,14 @@ class Reader:
             if self._next % self._shares == self._share:
                 self._watched.append(self._next)
             self._next += 1
-        still = []
-        for place in self._watched:
+        for _ in range(min(len(self._watched), WATCHED_AT_ONCE)):
+            place = self._watched.popleft()
             row, version = changes[place].row, changes[place].version
             if self._shown[row] < version:
                 self._read(self._timetable.watched_key(row), WATCH)
                 self._counters[WATCHED] += 1
             if self._shown[row] < version:
-                still.append(place)
-        self._watched = still
+                self._watched.append(place)
 
     def _compare(self) -> None:
         keys = len(self._timetable.keys)

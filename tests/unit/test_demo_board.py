@@ -14,6 +14,7 @@ from local.conditions import wait_until
 from local.demo.blackboard import Blackboard
 from local.demo.judge import diverged
 from local.demo.recording import FINAL, LOADED, NEAR, TRAFFIC, WATCH, Recorder, read_records
+from local.demo.stage import BOUND_MS
 from local.demo.timetable import AIRLINES, FLIGHTS, Timetable
 
 if TYPE_CHECKING:
@@ -154,3 +155,8 @@ def test_a_reader_records_what_it_saw(
     assert {read.source for read in reads} >= {NEAR, LOADED}
     assert [read.end for read in reads] == sorted(read.end for read in reads)
     assert diverged(truth, {"reader-0": reads}, [key.rows for key in timetable.keys]) == []
+
+
+def test_the_judge_knows_the_bound_in_force(application: ModuleType) -> None:
+    """Readers are judged by the staleness that the board's own policy states."""
+    assert application.BOARD.staleness * 1_000 == BOUND_MS
