@@ -73,7 +73,7 @@ def test_a_server_that_is_away_is_unavailable_and_found_again(
 ) -> None:
     """Every call says so at once, naming the address; after the restart the same provider works."""
     provider = face(server.url)
-    provider.put("key", b"1", MINUTE, [ROOT], MINUTE)
+    provider.put("key", b"1", MINUTE)
     server.kill()
     calls: list[Callable[[], Any]] = [
         lambda: provider.read("key", [ROOT]),
@@ -96,7 +96,7 @@ def test_a_connection_that_the_server_closed_is_replaced_unnoticed(
 ) -> None:
     """An idle connection may have died while a function was frozen: the call is tried once more, on a new one."""
     provider = face(server.url)
-    provider.put("key", b"1", MINUTE, [ROOT], MINUTE)
+    provider.put("key", b"1", MINUTE)
     with redis.Redis.from_url(server.url) as client:
         for _ in range(3):
             client.client_kill_filter(_type="normal", skipme=True)
@@ -108,7 +108,7 @@ def test_a_connection_that_the_server_closed_is_replaced_unnoticed(
 def test_a_hanging_server_costs_the_timeout_and_no_more(face: Callable[..., Any], server: Valkey) -> None:
     """The call fails as unavailable, and a late reply is never taken for the answer to a later question."""
     provider = face(server.url, timeout=0.2)
-    provider.put("key", b"1", MINUTE, [ROOT], MINUTE)
+    provider.put("key", b"1", MINUTE)
     server.signal(signal.SIGSTOP)
     began = time.monotonic()
     try:
@@ -117,7 +117,7 @@ def test_a_hanging_server_costs_the_timeout_and_no_more(face: Callable[..., Any]
         assert time.monotonic() - began < 5
     finally:
         server.signal(signal.SIGCONT)
-    provider.put("other", b"2", MINUTE, [ROOT], MINUTE)
+    provider.put("other", b"2", MINUTE)
     assert provider.read("other", []).entry == b"2"
     assert provider.read("key", []).entry == b"1"
 
@@ -129,7 +129,7 @@ def test_a_server_that_forgot_its_scripts_is_taught_again(face: Callable[..., An
         for _ in range(2):
             client.script_flush()
             provider.begin("key", [ROOT], MINE, MINUTE, MINUTE, guard=False)
-            assert provider.store("key", b"1", MINUTE, [ROOT], MINUTE, MINE)
+            assert provider.store("key", b"1", MINUTE, MINE)
             client.script_flush()
             provider.invalidate([invalidation("a", row_version=3, lag_ms=MINUTE)])
             client.script_flush()
@@ -173,7 +173,7 @@ def test_foreign_types_under_our_keys_are_no_hit(face: Callable[..., Any], serve
     entry, versions = provider.read("key", [ROOT])
     assert (entry, list(versions)) == (None, [None])
     provider.invalidate([invalidation(keys=("key",), clear=True)])
-    provider.put("key", b"1", MINUTE, [ROOT], MINUTE)
+    provider.put("key", b"1", MINUTE)
     assert provider.read("key", []).entry == b"1"
 
 
@@ -181,7 +181,7 @@ def test_more_threads_than_connections_take_turns(server: Valkey) -> None:
     """The pool is bounded, and everybody gets the answer to their own question."""
     provider = blocking(server.url, max_connections=3)
     with ThreadPoolExecutor(16) as threads:
-        list(threads.map(lambda n: provider.put(f"k{n}", b"%d" % n, MINUTE, [ROOT], MINUTE), range(100)))
+        list(threads.map(lambda n: provider.put(f"k{n}", b"%d" % n, MINUTE), range(100)))
         entries = list(threads.map(lambda n: provider.read(f"k{n % 100}", []).entry, range(2_000)))
     assert entries == [b"%d" % (n % 100) for n in range(2_000)]
     with redis.Redis.from_url(server.url) as client:
@@ -194,7 +194,7 @@ def test_more_tasks_than_connections_take_turns(server: Valkey) -> None:
     async def scenario() -> None:
         provider = AsyncRedisProvider.from_url(server.url, namespace="failures", max_connections=3)
         for n in range(50):
-            await provider.put(f"k{n}", b"%d" % n, MINUTE, [ROOT], MINUTE)
+            await provider.put(f"k{n}", b"%d" % n, MINUTE)
         tasks = [asyncio.create_task(provider.read(f"k{n % 50}", [])) for n in range(600)]
         await asyncio.sleep(0)
         for task in tasks[::7]:
@@ -238,7 +238,7 @@ def test_a_fork_does_not_share_its_parents_sockets(server: Valkey) -> None:
     """Parent and child read at the same time and each gets its own answers."""
     provider = blocking(server.url)
     for name in ("parent", "child"):
-        provider.put(name, name.encode() * 1_000, MINUTE, [ROOT], MINUTE)
+        provider.put(name, name.encode() * 1_000, MINUTE)
     child = os.fork()
     name = "parent" if child else "child"
     right = all(provider.read(name, []).entry == name.encode() * 1_000 for _ in range(300))

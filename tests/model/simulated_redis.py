@@ -13,12 +13,12 @@ import hiredis
 from redis.exceptions import ResponseError
 
 from staleproof.providers.redis import scripts
+from staleproof.providers.redis.steps import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from staleproof.clock import ManualClock
-    from staleproof.providers.redis.steps import Exchange
 
 
 def parsed(exchange: Exchange) -> list[list[bytes]]:
@@ -207,6 +207,9 @@ class SimulatedConnections:
 
     def exchange(self, exchange: Exchange) -> list[Any]:
         return list(self.replies(exchange))
+
+    def ask(self, packed: bytes) -> Any:
+        return self.exchange(Exchange(packed, 1))[0]
 
     def replies(self, exchange: Exchange) -> Iterator[Any]:
         for command in parsed(exchange):

@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from staleproof.cache import plans
+from staleproof.cache import core, plans
 from staleproof.cache.commands import TakeSnapshot
 from staleproof.cache.near import NearCache
-from staleproof.entry import decode
 from staleproof.policies import guard, judgement
 from staleproof.providers.redis.steps import Steps
 from tests.model.world import (
@@ -69,8 +68,8 @@ def play(mode: Mode, plot: Plot) -> None:
     run(actors, iter(schedule))
     # Whatever happened: who reads now sees all that was acknowledged, in every process.
     world.clock.advance(BOUND + 0.001)
-    for core in (world.process(), strict, bounded):
-        run([world.read(core)], iter(()))
+    for process in (world.process(), strict, bounded):
+        run([world.read(process)], iter(()))
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
@@ -134,19 +133,14 @@ def no_insert_fence(patch: pytest.MonkeyPatch) -> None:
 def missing_is_valid(patch: pytest.MonkeyPatch) -> None:
     """Take a missing version for an unchanged one."""
 
-    def broken(entry: Any, versions: Any) -> bytes:
-        held = [entry.versions[i : i + 8] for i in range(0, len(entry.versions), 8)]
-        return b"".join(now or then for now, then in zip(versions, held, strict=True))
+    def broken(raw: bytes | None, versions: Any, expected: bytes) -> Any:
+        if raw is None:
+            return None
+        places = range(len(expected), len(expected) + 8 * len(versions), 8)
+        lenient = [now or raw[at : at + 8] for now, at in zip(versions, places, strict=True)]
+        return judgement.payload_of(raw, lenient, expected)
 
-    real = judgement.judge
-
-    def judge(raw: Any, versions: Any, ids: Any, named: int) -> Any:
-        entry = decode(raw) if raw else None
-        if entry is not None and entry.ids == ids and entry.versions == broken(entry, versions):
-            return entry
-        return real(raw, versions, ids, named)
-
-    patch.setattr("staleproof.cache.core.judge", judge)
+    patch.setattr(core, "payload_of", broken)
 
 
 def any_row_is_kept(patch: pytest.MonkeyPatch) -> None:

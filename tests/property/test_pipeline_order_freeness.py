@@ -45,7 +45,7 @@ def filled(region: str = HOME) -> tuple[World, list[bytes]]:
     made = world(RULES, region=region)
     versions = made.provider.snapshot([tag_id(tag) for tag in TAGS], 0, guard=True).versions
     for number in FLIGHTS:
-        made.provider.put(f"seats:f{number}", b"entry", 0, [], 0)
+        made.provider.put(f"seats:f{number}", b"entry", 0)
     return made, list(versions)
 
 

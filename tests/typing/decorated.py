@@ -22,7 +22,7 @@ def blocking(cache: Cache) -> None:
     assert_type(square.peek(2), int | Missing)
     assert_type(square.refresh(2), int)
     assert_type(square.key(2), str)
-    assert_type(square.tags(2), list[str])
+    assert_type(square.tags(2), tuple[str, ...])
     square.invalidate(2)
     square("2")  # type: ignore[arg-type]
     square()  # type: ignore[call-arg]

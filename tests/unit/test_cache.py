@@ -200,7 +200,7 @@ def test_handles(face: Face) -> None:
     shop = Shop()
     it = face(ManualClock(), shop, Policy(staleness=5))
     assert it.cached.key(product_id=42) == "product:42"
-    assert it.cached.tags(42) == ["product:42", "catalog"]
+    assert it.cached.tags(42) == ("product:42", "catalog")
     assert it.do(it.cached.peek(42)) is MISSING
     assert not MISSING
     assert shop.loads == 0
@@ -265,7 +265,7 @@ def test_an_unreadable_entry_is_a_counted_miss(face: Face) -> None:
     """Another program's bytes, and a value of another shape, are loaded over."""
     shop = Shop()
     it = face(ManualClock(), shop, Policy())
-    it.provider.put("product:42", b"not ours", 0, [], 0)
+    it.provider.put("product:42", b"not ours", 0)
     assert it.do(it.cached(42)) == Product(42, 7)
     assert it.cache.statistics.misses["unreadable"] == 1
     it.do(it.cache.put("product:42", "no product", tags=["product:42", "catalog"]))

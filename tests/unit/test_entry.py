@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staleproof.entry import HEADER_BYTES, Entry, decode, encode
+from staleproof.entry import START_BYTES, TIMES_BYTES, Entry, decode, encode
 from staleproof.errors import ConfigurationError
 from staleproof.policies.judgement import Miss, Partial, judge
 from staleproof.tags import ROOT, TAG_ID_BYTES, VERSION_BYTES, tag_id
@@ -53,7 +53,7 @@ def test_an_entry_survives_its_envelope(entry: Entry) -> None:
 def test_a_truncated_envelope_is_unreadable_or_shorter_by_payload_only(entry: Entry, keep: float) -> None:
     """No cut inside the header or the tags is ever read as an entry."""
     raw = encode(entry)
-    body = HEADER_BYTES + len(entry.ids) + len(entry.versions)
+    body = START_BYTES + len(entry.ids) + len(entry.versions) + TIMES_BYTES
     cut = decode(raw[: int(len(raw) * keep)])
     assert (cut is None) == (int(len(raw) * keep) < body)
 

@@ -11,7 +11,8 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
-from staleproof.cache.rendering import hit_path, list_renderer, text_renderer
+from staleproof.cache.call import Call
+from staleproof.cache.rendering import hit_path, text_renderer, tuple_renderer
 from staleproof.codecs import MsgpackCodec
 from staleproof.errors import ConfigurationError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from staleproof.cache.awaiting import AwaitingOperations
     from staleproof.cache.blocking import BlockingOperations
     from staleproof.cache.cached import AsyncCached, Cached
-    from staleproof.cache.call import Call
     from staleproof.cache.face import Face
     from staleproof.policies.policy import Policy
 
@@ -55,14 +55,14 @@ class Blueprint:
         try:
             self.signature = inspect.signature(function)
             self.key = text_renderer(self.signature, key)
-            self.tags = list_renderer(self.signature, tags)
+            self.tags = tuple_renderer(self.signature, tags)
             self.codec: MsgpackCodec[Any] = MsgpackCodec(_result_type(function))
         except ConfigurationError as error:
             raise ConfigurationError(f"{_name(function)}: {error}") from error.__cause__
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Return the read that a call with these arguments makes."""
-        return self.face.call(
+        return Call(
             self.key(*args, **kwargs),
             self.tags(*args, **kwargs),
             self.policy,

@@ -113,19 +113,20 @@ class Provider(Protocol):
         ...
 
     def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
-        """Return the versions of *tags*, creating those that are missing, and then the guard if asked."""
-        ...
+        """Return the versions of *tags*, creating those that are missing, and then the guard if asked.
 
-    def store(
-        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
-    ) -> bool:
-        """Store *entry* and give the lease back, if it is still ours; say whether it was.
-
-        Prolongs the tags' versions to at least *tag_ttl_ms*. A *ttl_ms* of 0 is for ever.
+        Every version then lives for at least another *tag_ttl_ms*, for ever if 0: longer than what is stored under it.
         """
         ...
 
-    def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+    def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
+        """Store *entry* and give the lease back, if it is still ours; say whether it was.
+
+        A *ttl_ms* of 0 is for ever.
+        """
+        ...
+
+    def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """Store *entry* and break any lease on the key, so that no load in flight overwrites it."""
         ...
 
@@ -179,13 +180,11 @@ class AsyncProvider(Protocol):
         """See `Provider.snapshot`."""
         ...
 
-    async def store(
-        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
-    ) -> bool:
+    async def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `Provider.store`."""
         ...
 
-    async def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+    async def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `Provider.put`."""
         ...
 

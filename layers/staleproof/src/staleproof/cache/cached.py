@@ -28,7 +28,7 @@ class Cached(Protocol[P, T_co]):
         """Return the key that a call with these arguments reads."""
         ...
 
-    def tags(self, *args: P.args, **kwargs: P.kwargs) -> list[str]:
+    def tags(self, *args: P.args, **kwargs: P.kwargs) -> tuple[str, ...]:
         """Return the tags that the templates name for these arguments."""
         ...
 
@@ -59,7 +59,7 @@ class AsyncCached(Protocol[P, T_co]):
         """See `Cached.key`."""
         ...
 
-    def tags(self, *args: P.args, **kwargs: P.kwargs) -> list[str]:
+    def tags(self, *args: P.args, **kwargs: P.kwargs) -> tuple[str, ...]:
         """See `Cached.tags`."""
         ...
 

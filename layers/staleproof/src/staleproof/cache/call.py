@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from staleproof.tags import ROOT, tag_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from staleproof.codecs import MsgpackCodec
     from staleproof.policies.policy import Policy
     from staleproof.tags import TagId
+
+
+@lru_cache(maxsize=16_384)
+def _tag_ids(tags: tuple[str, ...]) -> tuple[TagId, ...]:
+    return (ROOT, *map(tag_id, tags))
 
 
 class Call:
@@ -31,14 +37,14 @@ class Call:
     def __init__(
         self,
         key: str,
-        tags: Sequence[str],
+        tags: tuple[str, ...],
         policy: Policy,
         codec: MsgpackCodec[Any],
         tags_from: Callable[[Any], Iterable[str]] | None = None,
         row_version: Callable[[Any], int | None] | None = None,
     ) -> None:
         self.key = key
-        self.tags: list[TagId] = [ROOT, *map(tag_id, tags)]
+        self.tags: tuple[TagId, ...] = _tag_ids(tags)
         self.policy = policy
         self.codec = codec
         self.tags_from = tags_from

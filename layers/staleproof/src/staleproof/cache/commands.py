@@ -90,8 +90,6 @@ class Store(NamedTuple):
     key: str
     entry: bytes
     ttl_ms: int
-    tags: Sequence[TagId]
-    tag_ttl_ms: int
     lease: bytes
 
     def on(self, provider: Any) -> Any:
@@ -105,8 +103,6 @@ class Put(NamedTuple):
     key: str
     entry: bytes
     ttl_ms: int
-    tags: Sequence[TagId]
-    tag_ttl_ms: int
 
     def on(self, provider: Any) -> Any:
         """Ask *provider*."""

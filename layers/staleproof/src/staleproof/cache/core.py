@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.statistics import Statistics
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.entry import Entry
+from staleproof.entry import Entry, decode, prefix
 from staleproof.errors import CodecError
-from staleproof.policies.judgement import CODEC, Miss, Partial, judge
+from staleproof.policies.judgement import CODEC, Miss, Partial, judge, payload_of
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
 
 if TYPE_CHECKING:
@@ -26,11 +26,19 @@ MAX_PREDICTIONS = 16_384
 class Hit:
     """A value that may be served, and the entry it came from."""
 
-    __slots__ = ("entry", "value")
+    __slots__ = ("_raw", "value")
 
-    def __init__(self, value: Any, entry: Entry) -> None:
+    def __init__(self, value: Any, raw: bytes) -> None:
         self.value = value
-        self.entry = entry
+        self._raw = raw
+
+    @property
+    def entry(self) -> Entry:
+        """The whole envelope, decoded only when somebody asks."""
+        entry = decode(self._raw)
+        if entry is None:
+            raise AssertionError("a hit was judged to be a whole entry")
+        return entry
 
 
 class Core:
@@ -64,7 +72,7 @@ class Core:
         """Return the tags to ask for: the call's own, then those that its last value revealed."""
         if call.tags_from is None:
             return call.tags
-        return [*call.tags, *self._predictions.get(call.key, ())]
+        return (*call.tags, *self._predictions.get(call.key, ()))
 
     def learn(self, key: str, revealed: Sequence[TagId]) -> None:
         """Remember which tags a value revealed, for the next read of its key."""
@@ -74,13 +82,17 @@ class Core:
 
     def judge(self, call: Call, asked: Sequence[TagId], observed: Observed) -> Hit | Miss | Partial:
         """Decide whether *observed* answers *call*, and decode it if so."""
-        verdict = judge(observed.entry, observed.versions, b"".join(asked), len(call.tags))
-        if not isinstance(verdict, Entry):
-            return verdict
+        raw, versions = observed
+        ids = b"".join(asked)
+        payload = payload_of(raw, versions, prefix(call.codec.codec_id, ids, len(call.tags)))
+        if payload is None or raw is None:
+            verdict = judge(raw, versions, ids, len(call.tags))
+            # An entry that is whole and fresh and yet no hit was written by another codec.
+            return Miss(CODEC, verdict) if isinstance(verdict, Entry) else verdict
         try:
-            return Hit(call.codec.decode(verdict.payload), verdict)
+            return Hit(call.codec.decode(payload), raw)
         except CodecError:
-            return Miss(CODEC, verdict)
+            return Miss(CODEC, decode(raw))
 
     def near_for(self, call: Call) -> NearCache | None:
         """Return the near cache if *call* may use it."""

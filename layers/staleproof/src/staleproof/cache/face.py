@@ -71,7 +71,7 @@ class Face:
         """Return everything about one read that is known before it starts."""
         if isinstance(tags, str):
             raise ConfigurationError(f"tags={tags!r} is one text; pass a list of tags: [{tags!r}]")
-        return Call(key, list(tags), policy or self.core.policy, codec, tags_from, row_version)
+        return Call(key, tuple(tags), policy or self.core.policy, codec, tags_from, row_version)
 
     def invalidation(
         self,

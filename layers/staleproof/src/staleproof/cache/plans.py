@@ -205,11 +205,8 @@ def sealed(
 
 def store(core: Core, call: Call, entry: Entry, lease: bytes) -> Plan[bool]:
     """Store *entry* under our lease. A server that cannot take it costs a miss later, never this answer."""
-    policy = call.policy
     try:
-        stored: bool = yield Store(
-            call.key, encode(entry), policy.ttl_ms, entry.tag_ids, policy.tag_ttl_ms, lease
-        )
+        stored: bool = yield Store(call.key, encode(entry), call.policy.ttl_ms, lease)
     except ProviderError:
         core.statistics.left_unstored("provider")
         return False
@@ -239,4 +236,4 @@ def put(core: Core, call: Call, value: Any) -> Plan[None]:
     snapshot: Snapshot = yield TakeSnapshot(ids, policy.tag_ttl_ms, guard=False)
     versions = dict(zip(ids, snapshot.versions, strict=True))
     entry = sealed(call, ids, versions, value, born_ms, None)
-    yield Put(call.key, encode(entry), policy.ttl_ms, ids, policy.tag_ttl_ms)
+    yield Put(call.key, encode(entry), policy.ttl_ms)

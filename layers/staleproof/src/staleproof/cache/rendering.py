@@ -43,10 +43,10 @@ def text_renderer(signature: Signature, source: str) -> Callable[..., str]:
     return render
 
 
-def list_renderer(signature: Signature, sources: Sequence[str]) -> Callable[..., list[str]]:
+def tuple_renderer(signature: Signature, sources: Sequence[str]) -> Callable[..., tuple[str, ...]]:
     """Return a function of *signature*'s parameters that renders each of *sources*."""
-    expressions = ", ".join(_expression(signature, source) for source in sources)
-    render: Callable[..., list[str]] = _renderer(signature, f"[{expressions}]")
+    expressions = "".join(f"{_expression(signature, source)}, " for source in sources)
+    render: Callable[..., tuple[str, ...]] = _renderer(signature, f"({expressions})")
     return render
 
 

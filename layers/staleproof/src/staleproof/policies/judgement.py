@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from staleproof.entry import Entry, decode, join_versions
+from staleproof.entry import Entry, decode, join_versions, payload
 from staleproof.tags import TAG_ID_BYTES, VERSION_BYTES
 
 if TYPE_CHECKING:
@@ -44,6 +44,22 @@ _ABSENT = Miss(ABSENT, None)
 _UNREADABLE = Miss(UNREADABLE, None)
 
 
+def payload_of(raw: bytes | None, versions: Sequence[bytes | None], expected: bytes) -> memoryview | None:
+    """Return the payload if *raw* is a hit, else None; `judge` tells why not.
+
+    Args:
+        raw: the stored entry, or None.
+        versions: the current versions of the tags asked for.
+        expected: the `prefix` of an entry with just these tags.
+    """
+    if raw is None or not raw.startswith(expected):
+        return None
+    current = join_versions(versions)
+    if current is None or not raw.startswith(current, len(expected)):
+        return None
+    return payload(raw, len(expected) + len(current))
+
+
 def judge(
     raw: bytes | None, versions: Sequence[bytes | None], ids: bytes, named: int
 ) -> Entry | Miss | Partial:
@@ -60,7 +76,7 @@ def judge(
     entry = decode(raw)
     if entry is None:
         return _UNREADABLE
-    if entry.ids != ids:
+    if entry.ids != ids or entry.named != named:
         return _differently_tagged(entry, versions, ids, named)
     if entry.versions != join_versions(versions):
         return Miss(TAG, entry)

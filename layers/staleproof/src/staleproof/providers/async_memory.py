@@ -57,15 +57,13 @@ class AsyncMemoryProvider:
         """See `AsyncProvider.snapshot`."""
         return self.inner.snapshot(tags, tag_ttl_ms, guard=guard)
 
-    async def store(
-        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
-    ) -> bool:
+    async def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `AsyncProvider.store`."""
-        return self.inner.store(key, entry, ttl_ms, tags, tag_ttl_ms, lease)
+        return self.inner.store(key, entry, ttl_ms, lease)
 
-    async def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+    async def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `AsyncProvider.put`."""
-        self.inner.put(key, entry, ttl_ms, tags, tag_ttl_ms)
+        self.inner.put(key, entry, ttl_ms)
 
     async def release(self, key: str, lease: bytes) -> None:
         """See `AsyncProvider.release`."""

@@ -18,6 +18,7 @@ from staleproof.keys import Keyspace
 from staleproof.policies import guard as guards
 from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
 from staleproof.providers.memory_journal import MemoryJournal
+from staleproof.tags import VERSION_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,8 +113,9 @@ class MemoryProvider:
         name = self.keys.version(tag)
         version = self._get(name)
         if version is None:
-            version = os.urandom(8)
+            version = os.urandom(VERSION_BYTES)
             self._set(name, version, ttl_ms)
+        self._prolong(name, ttl_ms)
         return version
 
     def _guard(self) -> bytes:
@@ -136,23 +138,19 @@ class MemoryProvider:
             head = (self._get(self.keys.entry(key)) or b"")[: head_bytes(len(tags))]
             return Begun(snapshot, holder is None or holder == lease, head)
 
-    def store(
-        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
-    ) -> bool:
+    def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `Provider.store`."""
         with self._lock:
             if self._get(self.keys.lease(key)) != lease:
                 return False
-            self.put(key, entry, ttl_ms, tags, tag_ttl_ms)
+            self.put(key, entry, ttl_ms)
             return True
 
-    def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+    def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `Provider.put`."""
         with self._lock:
             self.drop(self.keys.lease(key))
             self._set(self.keys.entry(key), entry, ttl_ms)
-            for tag in tags:
-                self._prolong(self.keys.version(tag), tag_ttl_ms)
 
     def release(self, key: str, lease: bytes) -> None:
         """See `Provider.release`."""

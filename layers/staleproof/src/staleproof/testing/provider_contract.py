@@ -57,7 +57,7 @@ class ProviderContract:
         assert begun.leased
         for value in (b"", b"\x00\r\n$5", b"x" * 1_000_000):
             provider.begin("key", [ROOT, A], MINE, MINUTE, MINUTE, guard=False)
-            assert provider.store("key", value, MINUTE, [ROOT, A], MINUTE, MINE)
+            assert provider.store("key", value, MINUTE, MINE)
             entry, versions = provider.read("key", [ROOT, A])
             assert entry == value
             assert list(versions) == list(begun.snapshot.versions)
@@ -80,26 +80,28 @@ class ProviderContract:
             "\x00",
         ]
         for key in keys:
-            provider.put(key, key.encode(), MINUTE, [ROOT], MINUTE)
+            provider.put(key, key.encode(), MINUTE)
         assert [provider.read(key, [])[0] for key in keys] == [key.encode() for key in keys]
 
     def test_an_entry_expires(self, provider: Provider, elapse: Elapse) -> None:
         """An entry is gone after its time to live; one with none stays."""
-        provider.put("short", b"1", 40, [ROOT], MINUTE)
-        provider.put("ever", b"2", 0, [ROOT], 0)
+        provider.put("short", b"1", 40)
+        provider.put("ever", b"2", 0)
         elapse(0.06)
         assert provider.read("short", [])[0] is None
         assert provider.read("ever", [])[0] == b"2"
 
-    def test_storing_prolongs_versions_and_never_shortens_them(
+    def test_a_snapshot_prolongs_versions_and_never_shortens_them(
         self, provider: Provider, elapse: Elapse
     ) -> None:
-        """A version outlives the longest-lived entry that was stored under it."""
-        (version,) = provider.snapshot([A], 40, guard=False).versions
-        provider.put("long", b"1", MINUTE, [A], MINUTE)
-        provider.put("short", b"2", 40, [A], 40)
+        """A version outlives the longest-lived entry that may be stored under it, for ever if need be."""
+        ids = [A, B]
+        before = provider.snapshot(ids, 40, guard=False).versions
+        provider.snapshot([A], MINUTE, guard=False)
+        provider.snapshot([B], 0, guard=False)
+        provider.snapshot(ids, 40, guard=False)
         elapse(0.06)
-        assert list(provider.read("long", [A])[1]) == [version]
+        assert list(provider.read("key", ids)[1]) == list(before)
 
     def test_a_version_expires_if_nothing_is_stored(self, provider: Provider, elapse: Elapse) -> None:
         """A snapshot whose load never stored leaves nothing behind for ever."""
@@ -122,7 +124,7 @@ class ProviderContract:
         assert provider.begin("key", [A], MINE, MINUTE, MINUTE, guard=False).leased
         assert not provider.begin("key", [A], OTHERS, MINUTE, MINUTE, guard=False).leased
         assert provider.begin("key", [A], MINE, MINUTE, MINUTE, guard=False).leased
-        assert provider.store("key", b"1", MINUTE, [A], MINUTE, MINE)
+        assert provider.store("key", b"1", MINUTE, MINE)
         assert provider.begin("key", [A], OTHERS, MINUTE, MINUTE, guard=False).leased
 
     def test_a_new_holder_sees_what_the_last_one_stored(self, provider: Provider) -> None:
@@ -131,7 +133,7 @@ class ProviderContract:
         assert begun.head == b""
         ids, versions = ROOT + A, b"".join(begun.snapshot.versions)
         stored = encode(Entry(0, ids, versions, 2, 1, 2, 3, b"value" * 1_000))
-        provider.store("key", stored, MINUTE, [ROOT, A], MINUTE, MINE)
+        provider.store("key", stored, MINUTE, MINE)
         begun = provider.begin("key", [ROOT, A], OTHERS, MINUTE, MINUTE, guard=True)
         assert stored.startswith(begun.head)
         assert carries(begun.head, [ROOT, A], begun.snapshot.versions)
@@ -139,17 +141,17 @@ class ProviderContract:
 
     def test_without_the_lease_nothing_is_stored(self, provider: Provider) -> None:
         """A store by anybody but the holder changes neither the entry nor the lease."""
-        provider.put("key", b"old", MINUTE, [A], MINUTE)
+        provider.put("key", b"old", MINUTE)
         provider.begin("key", [A], OTHERS, MINUTE, MINUTE, guard=False)
-        assert not provider.store("key", b"new", MINUTE, [A], MINUTE, MINE)
+        assert not provider.store("key", b"new", MINUTE, MINE)
         assert provider.read("key", [])[0] == b"old"
-        assert provider.store("key", b"newer", MINUTE, [A], MINUTE, OTHERS)
+        assert provider.store("key", b"newer", MINUTE, OTHERS)
 
     def test_a_lease_runs_out(self, provider: Provider, elapse: Elapse) -> None:
         """A dead holder's lease is free after its time, and the late holder can no longer store."""
         provider.begin("key", [A], MINE, 40, MINUTE, guard=False)
         elapse(0.06)
-        assert not provider.store("key", b"late", MINUTE, [A], MINUTE, MINE)
+        assert not provider.store("key", b"late", MINUTE, MINE)
         assert provider.begin("key", [A], OTHERS, MINUTE, MINUTE, guard=False).leased
 
     def test_only_the_holder_releases(self, provider: Provider) -> None:
@@ -163,8 +165,8 @@ class ProviderContract:
     def test_a_put_breaks_the_lease(self, provider: Provider) -> None:
         """A load in flight cannot overwrite a value put meanwhile."""
         provider.begin("key", [A], MINE, MINUTE, MINUTE, guard=False)
-        provider.put("key", b"put", MINUTE, [A], MINUTE)
-        assert not provider.store("key", b"loaded", MINUTE, [A], MINUTE, MINE)
+        provider.put("key", b"put", MINUTE)
+        assert not provider.store("key", b"loaded", MINUTE, MINE)
         assert provider.read("key", [])[0] == b"put"
 
     # --- invalidating -------------------------------------------------------------------------------
@@ -178,10 +180,10 @@ class ProviderContract:
 
     def test_an_evicted_key_cannot_be_stored_by_a_load_in_flight(self, provider: Provider) -> None:
         """Invalidating a key removes its entry and its lease together."""
-        provider.put("key", b"old", MINUTE, [A], MINUTE)
+        provider.put("key", b"old", MINUTE)
         provider.begin("key", [A], MINE, MINUTE, MINUTE, guard=False)
         provider.invalidate([invalidation(keys=("key",))])
-        assert not provider.store("key", b"old again", MINUTE, [A], MINUTE, MINE)
+        assert not provider.store("key", b"old again", MINUTE, MINE)
         assert provider.read("key", [])[0] is None
 
     def test_clearing_rotates_the_root(self, provider: Provider) -> None:
@@ -225,7 +227,7 @@ class ProviderContract:
     def test_a_row_fence_falls_after_the_lag(self, provider: Provider, elapse: Elapse) -> None:
         """The fence is short-lived, however often entries are stored under its tag."""
         provider.invalidate([invalidation("a", row_version=5, lag_ms=60)])
-        provider.put("key", b"1", MINUTE, [A], MINUTE)
+        provider.put("key", b"1", MINUTE)
         elapse(0.09)
         assert list(provider.snapshot([A], MINUTE, guard=False).min_versions) == [None]
 
@@ -301,7 +303,7 @@ class ProviderContract:
     def test_a_read_that_follows_sees_both(self, provider: Provider) -> None:
         """It returns what `journal` and `read` return, in one."""
         cursor = provider.journal_end()
-        provider.put("key", b"1", MINUTE, [A], MINUTE)
+        provider.put("key", b"1", MINUTE)
         provider.invalidate([invalidation("b")])
         page, observed = provider.read_following("key", [A], cursor, 10)
         assert page == provider.journal(cursor, 10)
@@ -318,6 +320,6 @@ class ProviderContract:
 
     def test_a_closed_provider_opens_again(self, provider: Provider) -> None:
         """Closing loses connections, nothing else."""
-        provider.put("key", b"1", MINUTE, [A], MINUTE)
+        provider.put("key", b"1", MINUTE)
         provider.close()
         assert provider.read("key", [])[0] == b"1"

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, OPTIONS, where
-from staleproof.providers.redis.failures import TRANSPORT, translate
+from staleproof.providers.redis.failures import TIMEOUTS, TRANSPORT, translate
 
 if TYPE_CHECKING:
     from staleproof.providers.redis.steps import Exchange
@@ -77,7 +77,7 @@ class AsyncConnections:
         try:
             return await self._attempt(connection, exchange)
         except TRANSPORT as error:
-            if not reused:
+            if not reused or isinstance(error, TIMEOUTS):
                 raise translate(error, self.where) from error
         except RedisError as error:
             raise translate(error, self.where) from error

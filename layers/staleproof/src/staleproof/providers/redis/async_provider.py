@@ -104,15 +104,13 @@ class AsyncRedisProvider:
         """See `AsyncProvider.snapshot`."""
         return await self._run(lambda steps: steps.snapshot(tags, tag_ttl_ms, guard=guard))
 
-    async def store(
-        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
-    ) -> bool:
+    async def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `AsyncProvider.store`."""
-        return await self._run(lambda steps: steps.store(key, entry, ttl_ms, tags, tag_ttl_ms, lease))
+        return await self._run(lambda steps: steps.store(key, entry, ttl_ms, lease))
 
-    async def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+    async def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `AsyncProvider.put`."""
-        await self._run(lambda steps: steps.put(key, entry, ttl_ms, tags, tag_ttl_ms))
+        await self._run(lambda steps: steps.put(key, entry, ttl_ms))
 
     async def release(self, key: str, lease: bytes) -> None:
         """See `AsyncProvider.release`."""

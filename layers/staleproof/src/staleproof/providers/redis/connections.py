@@ -1,7 +1,4 @@
-"""Connections that carry exchanges: redis-py's own `Connection`, driven without its command layer.
-
-redis-py keeps what it is good at (URL, TLS, credentials, handshake, reconnect); a command's way from bytes
-to bytes is ours, because on the hot path `client.get` spends more time around the socket than in it.
+"""Connections that carry exchanges: a bounded pool of wires (`staleproof.providers.redis.wire`) to one server.
 
 Theory of operation: a connection is idle (in `_idle`) or lent to exactly one exchange. `deque.pop` and
 `append` are atomic, so the common path takes no lock. One that fails in mid-exchange is closed, never returned
@@ -16,15 +13,22 @@ import os
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
-from staleproof.providers.redis.failures import TRANSPORT, translate
+from staleproof.providers.redis.failures import TIMEOUTS, TRANSPORT, translate
+from staleproof.providers.redis.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from staleproof.providers.redis.steps import Exchange
+
+    R = TypeVar("R")
 
 DEFAULT_TIMEOUT = 1.0
 DEFAULT_MAX_CONNECTIONS = 64
@@ -32,6 +36,17 @@ CLIENT_NAME = "staleproof"
 
 OPTIONS: dict[str, Any] = {"protocol": 2, "client_name": CLIENT_NAME, "driver_info": None}
 """RESP2: no push messages can arrive between our replies. No handshake beyond what the server needs."""
+
+
+_POOLS: WeakSet[Connections] = WeakSet()
+
+
+def _forget_parents() -> None:
+    for pool in _POOLS:
+        pool._reset()  # noqa: SLF001 - a child of a fork must not speak on its parent's sockets
+
+
+os.register_at_fork(after_in_child=_forget_parents)
 
 
 def where(kwargs: dict[str, Any]) -> str:
@@ -66,10 +81,10 @@ class Connections:
         self._timeout = timeout
         self._max = max_connections
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        _POOLS.add(self)
 
     def _reset(self) -> None:
-        self._idle: deque[Any] = deque()
+        self._idle: deque[Wire] = deque()
         self._turns = threading.Condition()
         self._made = 0
 
@@ -80,70 +95,84 @@ class Connections:
             ProviderUnavailableError: the server cannot be reached, or every connection stayed busy.
             ProviderRejectedError: the handshake was refused.
         """
+        return self._on_a_wire(lambda wire: wire.exchange(exchange.packed, exchange.replies))
+
+    def ask(self, packed: bytes) -> Any:
+        """Send one command and return its reply, as `exchange` does: the hot path, unrolled."""
         try:
-            connection, reused = self._idle.pop(), True
+            wire = self._idle.pop()
         except IndexError:
-            connection, reused = self._grow()
+            return self._on_a_wire(lambda wire: wire.ask(packed))
+        opened = wire.opened
         try:
-            return self._attempt(connection, exchange)
-        except TRANSPORT as error:
-            if not reused:
-                raise translate(error, self.where) from error
-        except RedisError as error:
-            raise translate(error, self.where) from error
-        return self._again(exchange)
+            reply = wire.ask(packed)
+        except BaseException as error:  # noqa: BLE001 - `_lost` raises what it cannot mend
+            self._lost(wire, error, again=opened)
+            return self._on_a_wire(lambda wire: wire.ask(packed))
+        self._idle.append(wire)
+        if self._made >= self._max:
+            self._announce()
+        return reply
 
-    def _attempt(self, connection: Any, exchange: Exchange) -> list[Any]:
+    def _on_a_wire(self, use: Callable[[Wire], R]) -> R:
+        """Use a wire; once more on a new connection if an idle one turns out to be dead."""
+        wire = self._take()
+        if wire.opened:
+            try:
+                return self._attempt(wire, use)
+            except TRANSPORT as error:
+                if isinstance(error, TIMEOUTS):
+                    raise translate(error, self.where) from error
+                wire = self._take()
+                wire.close()
         try:
-            connection.send_packed_command([exchange.packed], check_health=False)
-            replies = [self._reply(connection) for _ in range(exchange.replies)]
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            self._give_back(connection)
-        return replies
-
-    @staticmethod
-    def _reply(connection: Any) -> Any:
-        try:
-            return connection.read_response(disable_decoding=True)
-        except ResponseError as error:
-            return error
-
-    def _again(self, exchange: Exchange) -> list[Any]:
-        connection, _ = self._idle_or_grown()
-        try:
-            connection.disconnect()
-            return self._attempt(connection, exchange)
+            return self._attempt(wire, use)
         except (RedisError, OSError) as error:
             raise translate(error, self.where) from error
 
-    def _idle_or_grown(self) -> tuple[Any, bool]:
+    def _attempt(self, wire: Wire, use: Callable[[Wire], R]) -> R:
         try:
-            return self._idle.pop(), True
-        except IndexError:
-            return self._grow()
+            return use(wire)
+        except BaseException:
+            wire.close()  # half an exchange may be under way: its replies must not answer the next one
+            raise
+        finally:
+            self._idle.append(wire)
+            self._announce()
 
-    def _grow(self) -> tuple[Any, bool]:
+    def _lost(self, wire: Wire, error: BaseException, *, again: bool) -> None:
+        """Close a wire that failed in mid-exchange; raise whatever trying *again* cannot mend."""
+        wire.close()
+        self._idle.append(wire)
+        self._announce()
+        if not isinstance(error, RedisError | OSError):
+            raise error
+        if not again or isinstance(error, TIMEOUTS):
+            raise translate(error, self.where) from error
+
+    def _take(self) -> Wire:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
         with self._turns:
             if self._made < self._max:
                 self._made += 1
-                return self._pool.make_connection(), False
+                return Wire(self._pool.make_connection(), self._timeout)
             if self._turns.wait_for(lambda: bool(self._idle), self._timeout):
-                return self._idle.pop(), True
+                return self._idle.pop()
         raise ProviderUnavailableError(
             f"all {self._max} connections to {self.where} stayed busy for {self._timeout} s; "
             "raise max_connections or lower the concurrency, then retry"
         )
 
-    def _give_back(self, connection: Any) -> None:
-        self._idle.append(connection)
+    def _announce(self) -> None:
+        """Tell whoever waits for a turn that a wire is idle."""
         if self._made >= self._max:
             with self._turns:
                 self._turns.notify()
 
     def close(self) -> None:
         """Close idle connections; the next exchange reconnects."""
-        for connection in list(self._idle):
-            connection.disconnect()
+        for wire in list(self._idle):
+            wire.close()

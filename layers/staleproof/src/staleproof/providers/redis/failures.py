@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 TRANSPORT = (theirs.ConnectionError, theirs.TimeoutError, OSError)
 """The connection is of no further use."""
 
+TIMEOUTS = (theirs.TimeoutError, TimeoutError, BlockingIOError)
+"""The server is slow or hangs: trying again at once would only wait again."""
+
 _PASSING = (
     theirs.BusyLoadingError,
     theirs.ReadOnlyError,
@@ -44,6 +47,10 @@ def translate(error: BaseException, where: str) -> ProviderError:
         )
     if isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS):
         return ProviderUnavailableError(f"{where} is not ready: {error}; retry")
+    if isinstance(error, TIMEOUTS):
+        return ProviderUnavailableError(
+            f"{where} cannot be reached: no answer within the timeout; retry, and raise the timeout if it lasts"
+        )
     if isinstance(error, TRANSPORT):
         return ProviderUnavailableError(
             f"{where} cannot be reached: {error}; retry, and check endpoint, security group and TLS if it lasts"

@@ -12,7 +12,6 @@ from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
 from staleproof.providers.redis.failures import translate
 from staleproof.providers.redis.journal import JournalSteps
-from staleproof.providers.redis.steps import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +86,7 @@ class RedisProvider:
 
     def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `Provider.read`; the hot path, so without a generator."""
-        reply = self._exchange(Exchange(self._steps.look(key, tags), 1))[0]
+        reply = self._connections.ask(self._steps.look(key, tags))
         if isinstance(reply, Exception):
             raise self._failed(reply)
         return Observed(reply[0], reply[1:])
@@ -108,15 +107,13 @@ class RedisProvider:
         """See `Provider.snapshot`."""
         return self._run(lambda steps: steps.snapshot(tags, tag_ttl_ms, guard=guard))
 
-    def store(
-        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
-    ) -> bool:
+    def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `Provider.store`."""
-        return self._run(lambda steps: steps.store(key, entry, ttl_ms, tags, tag_ttl_ms, lease))
+        return self._run(lambda steps: steps.store(key, entry, ttl_ms, lease))
 
-    def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> None:
+    def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `Provider.put`."""
-        self._run(lambda steps: steps.put(key, entry, ttl_ms, tags, tag_ttl_ms))
+        self._run(lambda steps: steps.put(key, entry, ttl_ms))
 
     def release(self, key: str, lease: bytes) -> None:
         """See `Provider.release`."""

@@ -14,6 +14,7 @@ recognised by its name in the second; everything else is idempotent.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,7 @@ from staleproof.providers.redis.scripts import FENCE, PROMOTE, RELEASE
 from staleproof.tags import VERSION_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import TypeAlias, TypeVar
 
     from staleproof.events import Invalidation
@@ -70,6 +71,10 @@ class Steps:
     def __init__(self, keys: Keyspace, *, scripted: bool = False) -> None:
         self.keys = keys
         self._scripted = scripted
+        # A read names the same tags again and again: what they are in a command is memoised.
+        self._packed_versions: Callable[[tuple[TagId, ...]], bytes] = lru_cache(maxsize=16_384)(
+            self._pack_versions
+        )
 
     def _call(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int | str) -> Command:
         head = ("EVAL", script.body) if self._scripted else ("EVALSHA", script.digest)
@@ -79,8 +84,13 @@ class Steps:
 
     def look(self, key: str, tags: Sequence[TagId]) -> bytes:
         """Pack the entry and its tags' versions as one MGET, so as one moment."""
-        version = self.keys.version
-        return _pack(("MGET", self.keys.entry(key), *[version(tag) for tag in tags]))
+        name = self.keys.entry(key)
+        versions = self._packed_versions(tags if type(tags) is tuple else tuple(tags))
+        return b"*%d\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n%b" % (len(tags) + 2, len(name), name, versions)
+
+    def _pack_versions(self, tags: tuple[TagId, ...]) -> bytes:
+        names = map(self.keys.version, tags)
+        return b"".join(b"$%d\r\n%b\r\n" % (len(name), name) for name in names)
 
     def read(self, key: str, tags: Sequence[TagId]) -> Step[Observed]:
         """See `Provider.read`."""
@@ -90,7 +100,11 @@ class Steps:
     # --- loading ---------------------------------------------------------------------------------
 
     def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Step[Snapshot]:
-        """Versions, then row fences, then the guard: an invalidation writes these in the opposite order."""
+        """Versions, then row fences, then the guard: an invalidation writes these in the opposite order.
+
+        The versions are prolonged here and not at the store: *tag_ttl_ms* covers the lease, within which a store
+        must come.
+        """
         offered = _random_versions(tags)
         replies = yield commands(self._capture(tags, offered, tag_ttl_ms, guard=guard))
         return (yield from self._captured(offered, replies, guard=guard))
@@ -114,6 +128,9 @@ class Steps:
         life = ("PX", ttl_ms) if ttl_ms else ()
         for tag, version in zip(tags, offered, strict=True):
             yield ("SET", self.keys.version(tag), version, "NX", "GET", *life)
+        for tag in tags:
+            name = self.keys.version(tag)
+            yield ("PEXPIRE", name, ttl_ms, "GT") if ttl_ms else ("PERSIST", name)
         if tags:
             yield ("MGET", *map(self.keys.min_version, tags))
         if guard:
@@ -122,34 +139,26 @@ class Steps:
     def _captured(self, offered: Sequence[bytes], replies: list[Any], *, guard: bool) -> Step[Snapshot]:
         held = replies.pop() if guard else None
         rows = replies.pop() if offered else []
-        versions = [known or mine for known, mine in zip(replies, offered, strict=True)]
+        versions = [known or mine for known, mine in zip(replies, offered, strict=False)]
         if guard and not guards.usable(held):
             held = guards.fresh(os.urandom(guards.EPOCH_BYTES))
             yield commands([("SET", self.keys.guard, held)])
         return Snapshot(versions, [None if row is None else int(row) for row in rows], held)
 
-    def store(
-        self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int, lease: bytes
-    ) -> Step[bool]:
+    def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:
         """Stage the value, then promote it if the lease is ours; one round trip, no value inside a script."""
         name = self.keys.entry(key)
         staged = name + b":s" + lease
         keep = ("1", STAGED_TTL_MS) if not ttl_ms else ("0", ttl_ms)
         promote = self._call(PROMOTE, (self.keys.lease(key), name, staged), lease, keep[0])
         stage: Command = ("SET", staged, entry, "PX", keep[1])
-        replies = yield commands([stage, promote, *self._prolong(tags, tag_ttl_ms)])
+        replies = yield commands([stage, promote])
         return bool(replies[1])
 
-    def put(self, key: str, entry: bytes, ttl_ms: int, tags: Sequence[TagId], tag_ttl_ms: int) -> Step[None]:
+    def put(self, key: str, entry: bytes, ttl_ms: int) -> Step[None]:
         """Break the lease before the value is written, so that no older load can follow it."""
         life = ("PX", ttl_ms) if ttl_ms else ()
-        write: Command = ("SET", self.keys.entry(key), entry, *life)
-        yield commands([("UNLINK", self.keys.lease(key)), write, *self._prolong(tags, tag_ttl_ms)])
-
-    def _prolong(self, tags: Sequence[TagId], ttl_ms: int) -> Iterator[Command]:
-        for tag in tags:
-            name = self.keys.version(tag)
-            yield ("PEXPIRE", name, ttl_ms, "GT") if ttl_ms else ("PERSIST", name)
+        yield commands([("UNLINK", self.keys.lease(key)), ("SET", self.keys.entry(key), entry, *life)])
 
     def release(self, key: str, lease: bytes) -> Step[None]:
         """See `Provider.release`."""
