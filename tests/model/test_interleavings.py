@@ -18,7 +18,8 @@ from staleproof.cache import core, plans
 from staleproof.cache.commands import TakeSnapshot
 from staleproof.cache.near import NearCache
 from staleproof.policies import guard, judgement
-from staleproof.providers.redis.steps import Steps
+from staleproof.providers.redis.steps import Exchange, Steps, commands
+from tests.model.simulated_redis import parsed
 from tests.model.world import (
     CLEARING,
     EVICTING,
@@ -34,7 +35,7 @@ from tests.model.world import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 BOUND = 2.0
 EXAMPLES = int(os.environ.get("STALEPROOF_EXAMPLES", "400"))
@@ -116,13 +117,18 @@ def no_guard(patch: pytest.MonkeyPatch) -> None:
 
 def no_lease_fence(patch: pytest.MonkeyPatch) -> None:
     """Evict a key and leave its lease."""
-    rotate: Callable[..., Iterator[Any]] = Steps._rotate
+    rotation = Steps._rotation
 
     def broken(self: Steps, invalidations: Any) -> Any:
-        for command in rotate(self, invalidations):
-            yield command[:2] if command[0] == "UNLINK" and command[-1].endswith(b":l") else command
+        return [_without_lease(command) for command in rotation(self, invalidations)]
 
-    patch.setattr(Steps, "_rotate", broken)
+    patch.setattr(Steps, "_rotation", broken)
+
+
+def _without_lease(packed: bytes) -> bytes:
+    (command,) = parsed(Exchange(packed, 1))
+    leased = command[0] == b"UNLINK" and command[-1].endswith(b":l")
+    return commands([tuple(command[:2])]).packed if leased else packed
 
 
 def no_insert_fence(patch: pytest.MonkeyPatch) -> None:

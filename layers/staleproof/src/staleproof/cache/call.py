@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from staleproof.entry import prefix
 from staleproof.tags import ROOT, tag_id
 
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=16_384)
-def _tag_ids(tags: tuple[str, ...]) -> tuple[TagId, ...]:
-    return (ROOT, *map(tag_id, tags))
+def _tag_ids(tags: tuple[str, ...], codec: int) -> tuple[tuple[TagId, ...], bytes]:
+    """Return the ids, and what an entry with just these tags begins with."""
+    ids = (ROOT, *map(tag_id, tags))
+    return ids, prefix(codec, b"".join(ids), len(ids))
 
 
 class Call:
@@ -26,13 +29,14 @@ class Call:
     Attributes:
         key: the key's text.
         tags: the ids that the call names, the namespace's root first.
+        expected: what an entry with these tags and no others begins with.
         policy: how the value is kept.
         codec: how it is written and read back.
         tags_from: further tags, from the loaded value; or None.
         row_version: the version of the loaded row, from the value; or None.
     """
 
-    __slots__ = ("codec", "key", "policy", "row_version", "tags", "tags_from")
+    __slots__ = ("codec", "expected", "key", "policy", "row_version", "tags", "tags_from")
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class Call:
         row_version: Callable[[Any], int | None] | None = None,
     ) -> None:
         self.key = key
-        self.tags: tuple[TagId, ...] = _tag_ids(tags)
+        self.tags, self.expected = _tag_ids(tags, codec.codec_id)
         self.policy = policy
         self.codec = codec
         self.tags_from = tags_from

@@ -83,10 +83,10 @@ class Core:
     def judge(self, call: Call, asked: Sequence[TagId], observed: Observed) -> Hit | Miss | Partial:
         """Decide whether *observed* answers *call*, and decode it if so."""
         raw, versions = observed
-        ids = b"".join(asked)
-        payload = payload_of(raw, versions, prefix(call.codec.codec_id, ids, len(call.tags)))
+        expected = call.expected if asked is call.tags else _expected(call, asked)
+        payload = payload_of(raw, versions, expected)
         if payload is None or raw is None:
-            verdict = judge(raw, versions, ids, len(call.tags))
+            verdict = judge(raw, versions, b"".join(asked), len(call.tags))
             # An entry that is whole and fresh and yet no hit was written by another codec.
             return Miss(CODEC, verdict) if isinstance(verdict, Entry) else verdict
         try:
@@ -97,3 +97,8 @@ class Core:
     def near_for(self, call: Call) -> NearCache | None:
         """Return the near cache if *call* may use it."""
         return None if call.policy.staleness is None else self.near
+
+
+def _expected(call: Call, asked: Sequence[TagId]) -> bytes:
+    """Return what an entry begins with that carries predicted tags besides the call's own."""
+    return prefix(call.codec.codec_id, b"".join(asked), len(call.tags))

@@ -87,11 +87,11 @@ class Face:
             id=new_id(),
             origin=self.core.region,
             namespace=self.core.namespace,
-            tags=tuple(dict.fromkeys(tags)),
-            keys=tuple(dict.fromkeys(keys)),
+            tags=_distinct(tags),
+            keys=_distinct(keys),
             clear=clear,
             row_version=row_version,
-            lag_ms=round(seconds(lag, "lag") * 1_000),
+            lag_ms=round(seconds(lag, "lag") * 1_000) if lag else 0,
             at_ms=int(self.core.clock.wall() * 1_000),
             cause=_ORIGIN,
         )
@@ -101,3 +101,7 @@ class Face:
         self.core.statistics.invalidations += 1
         if self.core.near is not None and places:
             self.core.near.forget(invalidation, places[-1])
+
+
+def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(texts) if len(texts) <= 1 else tuple(dict.fromkeys(texts))

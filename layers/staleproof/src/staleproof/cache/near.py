@@ -114,6 +114,8 @@ class NearCache:
 
     def forget(self, invalidation: Invalidation, place: JournalId) -> None:
         """Drop at once what this process itself has just invalidated, ahead of the journal's answer."""
+        if not self._cursor:
+            return  # not following yet: whoever opens the journal later starts behind this record, or reads it
         with self._lock:
             self._apply(invalidation, journal_order(place))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from binascii import hexlify
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -82,7 +81,7 @@ class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     @property
     def tag_ids(self) -> list[TagId]:
         """The wire ids of everything that it rotates, the root for `clear`."""
-        ids = [tag_id(tag) for tag in self.tags]
+        ids = list(map(tag_id, self.tags))
         return [ROOT, *ids] if self.clear else ids
 
     def parts(self, size: int = PART) -> Iterator[Invalidation]:
@@ -99,7 +98,7 @@ class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 def new_id() -> str:
     """Return a fresh event id: 48 bits of UTC milliseconds, then 80 random bits, in hex; it sorts by time."""
-    return f"{time.time_ns() // 1_000_000:012x}" + hexlify(os.urandom(10)).decode()
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def genesis(namespace: str) -> Invalidation:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 EPOCH_BYTES = 8
 COUNTER_BYTES = 4
 GUARD_BYTES = EPOCH_BYTES + STRIPES * COUNTER_BYTES
+FIRST_SLOT = EPOCH_BYTES // COUNTER_BYTES
 _NO_EPOCH = bytes(EPOCH_BYTES)
 
 
@@ -45,14 +46,9 @@ def usable(guard: bytes | None) -> bool:
     return guard is not None and len(guard) == GUARD_BYTES and guard[:EPOCH_BYTES] != _NO_EPOCH
 
 
-def slot(number: int) -> int:
-    """Return the place of a stripe's counter, counted in counters from the start of the string."""
-    return EPOCH_BYTES // COUNTER_BYTES + number
-
-
-def stripes(tags: Iterable[TagId]) -> list[int]:
-    """Return the distinct stripes that watch *tags*, sorted."""
-    return sorted({stripe(tag) for tag in tags})
+def slots(tags: Iterable[TagId]) -> set[int]:
+    """Return the places of the counters that watch *tags*, counted in counters from the start of the string."""
+    return {FIRST_SLOT + stripe(tag) for tag in tags}
 
 
 def moved(before: bytes | None, after: bytes | None, tags: Iterable[TagId]) -> bool:
@@ -61,5 +57,5 @@ def moved(before: bytes | None, after: bytes | None, tags: Iterable[TagId]) -> b
         return True
     if len(before) != len(after):
         return True
-    starts = [slot(number) * COUNTER_BYTES for number in stripes(tags)]
+    starts = [slot * COUNTER_BYTES for slot in slots(tags)]
     return any(before[at : at + COUNTER_BYTES] != after[at : at + COUNTER_BYTES] for at in starts)

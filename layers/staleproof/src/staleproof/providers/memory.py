@@ -174,8 +174,8 @@ class MemoryProvider:
 
     def _bump(self, tags: Sequence[TagId]) -> None:
         guard = bytearray(self._get(self.keys.guard) or bytes(guards.GUARD_BYTES))
-        for number in guards.stripes(tags):
-            at = guards.slot(number) * guards.COUNTER_BYTES
+        for slot in guards.slots(tags):
+            at = slot * guards.COUNTER_BYTES
             counter = int.from_bytes(guard[at : at + guards.COUNTER_BYTES], "big") + 1
             guard[at : at + guards.COUNTER_BYTES] = (counter % 2**32).to_bytes(guards.COUNTER_BYTES, "big")
         self._set(self.keys.guard, bytes(guard), 0)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -23,12 +24,7 @@ from staleproof.providers.redis.failures import TIMEOUTS, TRANSPORT, translate
 from staleproof.providers.redis.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
     from staleproof.providers.redis.steps import Exchange
-
-    R = TypeVar("R")
 
 DEFAULT_TIMEOUT = 1.0
 DEFAULT_MAX_CONNECTIONS = 64
@@ -95,66 +91,63 @@ class Connections:
             ProviderUnavailableError: the server cannot be reached, or every connection stayed busy.
             ProviderRejectedError: the handshake was refused.
         """
-        return self._on_a_wire(lambda wire: wire.exchange(exchange.packed, exchange.replies))
+        replies: list[Any] = self._through(exchange.packed, exchange.replies)
+        return replies
 
     def ask(self, packed: bytes) -> Any:
-        """Send one command and return its reply, as `exchange` does: the hot path, unrolled."""
+        """Send one command and return its one reply, not in a list; raises as `exchange` does."""
+        return self._through(packed, None)
+
+    def _through(self, packed: bytes, replies: int | None) -> Any:
         try:
             wire = self._idle.pop()
         except IndexError:
-            return self._on_a_wire(lambda wire: wire.ask(packed))
+            wire = self._grow()
         opened = wire.opened
         try:
-            reply = wire.ask(packed)
-        except BaseException as error:  # noqa: BLE001 - `_lost` raises what it cannot mend
+            answer = wire.exchange(packed, replies)
+        except BaseException as error:  # noqa: BLE001 - `_lost` raises what a new connection cannot mend
             self._lost(wire, error, again=opened)
-            return self._on_a_wire(lambda wire: wire.ask(packed))
-        self._idle.append(wire)
-        if self._made >= self._max:
-            self._announce()
-        return reply
-
-    def _on_a_wire(self, use: Callable[[Wire], R]) -> R:
-        """Use a wire; once more on a new connection if an idle one turns out to be dead."""
-        wire = self._take()
-        if wire.opened:
-            try:
-                return self._attempt(wire, use)
-            except TRANSPORT as error:
-                if isinstance(error, TIMEOUTS):
-                    raise translate(error, self.where) from error
-                wire = self._take()
-                wire.close()
-        try:
-            return self._attempt(wire, use)
-        except (RedisError, OSError) as error:
-            raise translate(error, self.where) from error
-
-    def _attempt(self, wire: Wire, use: Callable[[Wire], R]) -> R:
-        try:
-            return use(wire)
-        except BaseException:
-            wire.close()  # half an exchange may be under way: its replies must not answer the next one
-            raise
-        finally:
-            self._idle.append(wire)
-            self._announce()
+        else:
+            self._give_back(wire)
+            return answer
+        return self._anew(packed, replies)
 
     def _lost(self, wire: Wire, error: BaseException, *, again: bool) -> None:
-        """Close a wire that failed in mid-exchange; raise whatever trying *again* cannot mend."""
+        """Close a wire that failed in mid-exchange: its late replies must not answer the next question."""
         wire.close()
-        self._idle.append(wire)
-        self._announce()
+        self._give_back(wire)
         if not isinstance(error, RedisError | OSError):
             raise error
-        if not again or isinstance(error, TIMEOUTS):
+        if not again or not isinstance(error, TRANSPORT) or isinstance(error, TIMEOUTS):
             raise translate(error, self.where) from error
 
-    def _take(self) -> Wire:
+    def _anew(self, packed: bytes, replies: int | None) -> Any:
+        """Try once more, on a connection made for it: the idle ones may be as dead as the first."""
         try:
-            return self._idle.pop()
+            wire = self._idle.pop()
         except IndexError:
-            pass
+            wire = self._grow()
+        wire.close()
+        try:
+            return wire.exchange(packed, replies)
+        except (RedisError, OSError) as error:
+            wire.close()
+            raise translate(error, self.where) from error
+        except BaseException:
+            wire.close()
+            raise
+        finally:
+            self._give_back(wire)
+
+    def _give_back(self, wire: Wire) -> None:
+        self._idle.append(wire)
+        if self._made >= self._max:
+            with self._turns:
+                self._turns.notify()
+
+    def _grow(self) -> Wire:
+        """Make a wire, or wait for one if there are as many as there may be."""
         with self._turns:
             if self._made < self._max:
                 self._made += 1
@@ -166,13 +159,12 @@ class Connections:
             "raise max_connections or lower the concurrency, then retry"
         )
 
-    def _announce(self) -> None:
-        """Tell whoever waits for a turn that a wire is idle."""
-        if self._made >= self._max:
-            with self._turns:
-                self._turns.notify()
-
     def close(self) -> None:
         """Close idle connections; the next exchange reconnects."""
-        for wire in list(self._idle):
+        closed = []
+        while self._idle:
+            with suppress(IndexError):  # another thread may take the last one
+                closed.append(self._idle.pop())
+        for wire in closed:
             wire.close()
+            self._give_back(wire)

@@ -14,11 +14,10 @@ recognised by its name in the second; everything else is idempotent.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
-from itertools import islice
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hiredis import pack_command as _pack_command
+from hiredis import pack_command
 
 from staleproof.entry import head_bytes
 from staleproof.events import invalidation as records
@@ -47,11 +46,6 @@ STAGED_TTL_MS = 60_000
 """How long a staged value without a time to live may wait for its promotion."""
 
 
-def _pack(command: Command) -> bytes:
-    packed: bytes = _pack_command(command)
-    return packed
-
-
 class Exchange(NamedTuple):
     """Packed commands for one connection, and the number of replies to read."""
 
@@ -61,7 +55,7 @@ class Exchange(NamedTuple):
 
 def commands(each: Iterable[Command]) -> Exchange:
     """Pack *each* command into one exchange."""
-    packed = [_pack(command) for command in each]
+    packed = list(map(pack_command, each))
     return Exchange(b"".join(packed), len(packed))
 
 
@@ -75,6 +69,9 @@ class Steps:
         self._packed_versions: Callable[[tuple[TagId, ...]], bytes] = lru_cache(maxsize=16_384)(
             self._pack_versions
         )
+        self._bump = b"*%%d\r\n$8\r\nBITFIELD\r\n$%d\r\n%b\r\n" % (len(keys.guard), keys.guard)
+        head = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n" % (len(keys.journal), keys.journal)
+        self._append = head + b"$1\r\n*\r\n$1\r\nd\r\n$%d\r\n%b\r\n"
 
     def _call(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int | str) -> Command:
         head = ("EVAL", script.body) if self._scripted else ("EVALSHA", script.digest)
@@ -169,29 +166,43 @@ class Steps:
     def invalidate(self, invalidations: Sequence[Invalidation]) -> Step[list[JournalId]]:
         """Guards, row fences, versions, keys with leases, journal: in this order, on one connection."""
         parts = [part for each in invalidations for part in each.parts()]
-        appends: list[Command] = [
-            ("XADD", self.keys.journal, "*", "d", records.encode(part)) for part in parts
-        ]
-        replies = yield commands([*self._rotate(invalidations), *appends])
-        places = replies[len(replies) - len(appends) :]
+        packed = self._rotation(invalidations)
+        rotations = len(packed)
+        packed += [self._append % (len(raw), raw) for raw in map(records.encode, parts)]
+        replies = yield Exchange(b"".join(packed), len(packed))
+        places = replies[rotations:]
         return [journal_id(place.decode(), part.id) for place, part in zip(places, parts, strict=True)]
 
-    def _rotate(self, invalidations: Sequence[Invalidation]) -> Iterator[Command]:
-        tags = list(dict.fromkeys(tag for each in invalidations for tag in each.tag_ids))
-        for numbers in _chunks(guards.stripes(tags), CHUNK // 4):
-            bumps = [("INCRBY", "u32", f"#{guards.slot(number)}", 1) for number in numbers]
-            yield ("BITFIELD", self.keys.guard, *[word for bump in bumps for word in bump])
+    def _rotation(self, invalidations: Sequence[Invalidation]) -> list[bytes]:
+        """Pack the commands up to the journal's. Mostly not by `pack_command`: this is a hot path too."""
+        tags = [tag for each in invalidations for tag in each.tag_ids]
+        packed = [self._bumps(slots) for slots in _chunks(list(guards.slots(tags)), CHUNK // 4)]
         for each in invalidations:
-            yield from self._fence_rows(each)
-        for names in _chunks([self.keys.version(tag) for tag in tags], CHUNK):
-            yield ("UNLINK", *names)
-        for key in dict.fromkeys(key for each in invalidations for key in each.keys):
-            yield ("UNLINK", self.keys.entry(key), self.keys.lease(key))
+            if each.row_version is not None and each.lag_ms:
+                packed += self._row_fences(each.tag_ids, each.row_version, each.lag_ms)
+        packed += [self._unlink(tuple(some)) for some in _chunks(tags, CHUNK)]
+        packed += [self._evict(key) for each in invalidations for key in each.keys]
+        return packed
 
-    def _fence_rows(self, each: Invalidation) -> Iterator[Command]:
-        if each.row_version is not None and each.lag_ms:
-            for tag in each.tag_ids:
-                yield self._call(FENCE, (self.keys.min_version(tag),), each.row_version, each.lag_ms)
+    def _bumps(self, slots: Sequence[int]) -> bytes:
+        return self._bump % (4 * len(slots) + 2) + b"".join(map(_packed_bump, slots))
+
+    def _unlink(self, tags: tuple[TagId, ...]) -> bytes:
+        return b"*%d\r\n$6\r\nUNLINK\r\n%b" % (len(tags) + 1, self._packed_versions(tags))
+
+    def _evict(self, key: str) -> bytes:
+        return commands([("UNLINK", self.keys.entry(key), self.keys.lease(key))]).packed
+
+    def _row_fences(self, tags: Sequence[TagId], row_version: int, lag_ms: int) -> list[bytes]:
+        fence = self.keys.min_version
+        calls = [self._call(FENCE, (fence(tag),), row_version, lag_ms) for tag in tags]
+        return list(map(pack_command, calls))
+
+
+@cache  # one for each of the guard's counters
+def _packed_bump(slot: int) -> bytes:
+    place = b"#%d" % slot
+    return b"$6\r\nINCRBY\r\n$3\r\nu32\r\n$%d\r\n%b\r\n$1\r\n1\r\n" % (len(place), place)
 
 
 def _random_versions(tags: Sequence[TagId]) -> list[bytes]:
@@ -199,7 +210,5 @@ def _random_versions(tags: Sequence[TagId]) -> list[bytes]:
     return [pool[i : i + VERSION_BYTES] for i in range(0, len(pool), VERSION_BYTES)]
 
 
-def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk
+def _chunks(items: Sequence[R], size: int) -> list[Sequence[R]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

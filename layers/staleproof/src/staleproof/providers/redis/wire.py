@@ -40,8 +40,10 @@ class Wire:
         self._buffer = bytearray(BUFFER_BYTES)
         self.opened = False
 
-    def exchange(self, packed: bytes, replies: int) -> list[Any]:
-        """Send *packed* and return *replies* replies; an error reply is an exception in the list.
+    def exchange(self, packed: bytes, replies: int | None) -> Any:
+        """Send *packed*; return so many *replies* in a list, or for None the one reply itself.
+
+        An error reply is returned as an exception.
 
         Raises:
             RedisError, OSError: the wire must then be closed.
@@ -49,14 +51,7 @@ class Wire:
         if not self.opened:
             self._open()
         self._send(packed)
-        return [self._reply() for _ in range(replies)]
-
-    def ask(self, packed: bytes) -> Any:
-        """Send *packed*, one command, and return its reply."""
-        if not self.opened:
-            self._open()
-        self._send(packed)
-        return self._reply()
+        return self._reply() if replies is None else [self._reply() for _ in range(replies)]
 
     def _reply(self) -> Any:
         reply = self._gets(False)  # noqa: FBT003 - hiredis's own signature: do not decode
