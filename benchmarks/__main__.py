@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from contextlib import contextmanager
@@ -15,15 +14,20 @@ from rich.console import Console
 
 from benchmarks import peer_figures, report
 from benchmarks.figures import Result
+from benchmarks.processor import one_core
 from benchmarks.rows import ROWS
 from benchmarks.stand import BenchmarkError, Stand
 from local.supervisor import ROOT, Supervisor, SupervisorError
 from local.valkey import Valkey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
     from benchmarks.figures import Row
+
+    Server: TypeAlias = Callable[[str], AbstractContextManager[str]]
 
 EPILOG = """\
 examples:
@@ -52,7 +56,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--no-fail", action="store_true", help="succeed even if a goal is missed")
     made.add_argument("--json", action="store_true", help="print bench.json, nothing else")
     made.add_argument(
-        "--pace", type=_pace, default=1.0, help="times the usual measuring time, 0.05 to 50 (default: %(default)g)"
+        "--pace",
+        type=_pace,
+        default=1.0,
+        help="times the usual measuring time, 0.05 to 50 (default: %(default)g)",
     )
     made.add_argument(
         "--out", type=Path, default=ROOT / "build", help="where the files go (default: build)", metavar="DIR"
@@ -67,19 +74,34 @@ def _pace(text: str) -> float:
     return pace
 
 
-def main(arguments: Sequence[str] | None = None, rows: Sequence[Row] = ROWS) -> int:
-    """Run the command and return its exit status."""
+@contextmanager
+def server(name: str) -> Iterator[str]:
+    """Run a server for the block, and give its address."""
+    with Supervisor() as owner:
+        valkey = Valkey(owner, name)
+        valkey.start()
+        yield valkey.url
+
+
+def main(arguments: Sequence[str] | None = None, rows: Sequence[Row] = ROWS, serve: Server = server) -> int:
+    """Run the command and return its exit status.
+
+    Args:
+        arguments: the command line, `sys.argv` by default.
+        rows: what is measured.
+        serve: runs a server of that name for a block, and gives its address.
+    """
     options = parser().parse_args(arguments)
     chosen = [row for row in rows if not options.only or row.name in options.only]
     console = Console(stderr=options.json)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with one_core():
-            results = measured(chosen, options.pace, console)
+            results = measured(chosen, options.pace, console, serve)
             report.write(options.out / "bench.json", report.as_json(results))
             console.print(report.table(results))
             if not (options.no_peers or options.only):
-                beside_peers(results, options, console)
+                beside_peers(results, options, console, serve)
     except (BenchmarkError, SupervisorError, peer_figures.PeersUnavailableError) as error:
         console.print(f"[red]{error}[/]")
         return 2
@@ -90,10 +112,10 @@ def main(arguments: Sequence[str] | None = None, rows: Sequence[Row] = ROWS) -> 
     return verdict(results, console, forgiving=options.no_fail)
 
 
-def measured(rows: Sequence[Row], pace: float, console: Console) -> list[Result]:
+def measured(rows: Sequence[Row], pace: float, console: Console, serve: Server) -> list[Result]:
     """Measure *rows* one after the other on a new server."""
     results = []
-    with server("valkey-bench") as url, console.status("") as status:
+    with serve("valkey-bench") as url, console.status("") as status:
         stand = Stand(url)
         for row in rows:
             status.update(f"{row.name}: {row.ours} ÷ {row.reference}")
@@ -102,9 +124,11 @@ def measured(rows: Sequence[Row], pace: float, console: Console) -> list[Result]
     return results
 
 
-def beside_peers(results: Sequence[Result], options: argparse.Namespace, console: Console) -> None:
+def beside_peers(
+    results: Sequence[Result], options: argparse.Namespace, console: Console, serve: Server
+) -> None:
     """Measure the peers, write `bench-peers.json` and print the table."""
-    with server("valkey-peers") as url, console.status("other caches") as status:
+    with serve("valkey-peers") as url, console.status("other caches") as status:
         peers = peer_figures.measured(
             url, options.pace * 1.5, told=lambda name: status.update(f"other caches: {name} is done")
         )
@@ -118,35 +142,10 @@ def verdict(results: Sequence[Result], console: Console, *, forgiving: bool) -> 
     """Say which goals were missed, and return the exit status."""
     missed = [result for result in results if not result.met]
     for result in missed:
-        console.print(f"[red]missed:[/] {result.row.name} is {result.figures.ratio:.2f}, goal {result.row.goal:g}")
+        console.print(
+            f"[red]missed:[/] {result.row.name} is {result.figures.ratio:.2f}, goal {result.row.goal:g}"
+        )
     return 0 if forgiving or not missed else 1
-
-
-@contextmanager
-def server(name: str) -> Iterator[str]:
-    """Run a server for the block, and give its address."""
-    with Supervisor() as owner:
-        valkey = Valkey(owner, name)
-        valkey.start()
-        yield valkey.url
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Keep this process, and the servers it starts meanwhile, on one processor core, where the system can.
-
-    A round trip between two cores takes as long as a sleeping core needs to wake, several times what client and
-    server have to do, and the scheduler changes its mind about it in mid-run. On one core, only the work counts.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
 
 
 if __name__ == "__main__":

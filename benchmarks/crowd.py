@@ -28,7 +28,7 @@ MANY = 1_000_000
 FEW = 1_000
 BATCH = 1_000
 SAMPLE = 200
-_codec = MsgpackCodec(bytes)
+_codec: MsgpackCodec[bytes] = MsgpackCodec(bytes)
 
 
 class Crowd:

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from benchmarks.figures import Result
 
 PEER_COLUMNS = {
-    "tagged_hit": "tagged hit",
-    "near_hit": "hit in the process",
-    "invalidate_1000": "forget 1,000",
-    "invalidate_100000": "forget 100,000",
-    "invalidate_1000000": "forget 1,000,000",
+    "tagged_hit": "hit",
+    "near_hit": "near hit",
+    "invalidate_1000": "1,000",
+    "invalidate_100000": "100,000",
+    "invalidate_1000000": "1,000,000",
 }
 MICROSECONDS_A_MILLISECOND = 1_000
+MANY = 100
 
 
 def as_json(results: Iterable[Result]) -> dict[str, dict[str, Any]]:
@@ -39,52 +40,49 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 def table(results: Iterable[Result]) -> Table:
     """Return our rows as a table."""
     made = Table(title="Ours against a reference measured in the same moments", title_justify="left")
-    made.add_column("row", no_wrap=True)
-    made.add_column("ours ÷ reference", overflow="fold")
+    made.add_column("row", overflow="fold")
     for heading in ("ours", "reference", "ratio", "goal"):
         made.add_column(heading, justify="right", no_wrap=True)
-    made.add_column("")
     for result in results:
         row, figures = result.row, result.figures
         style = "green" if result.met else "bold red"
-        sign = "≤" if row.better == "lower" else "≥"
+        note = f"\n[dim]{figures.note}[/]" if figures.note else ""
         made.add_row(
-            row.name,
-            f"{row.ours} ÷ {row.reference}",
+            f"{row.name}\n[dim]{row.ours} ÷ {row.reference}[/]{note}",
             amount(figures.ours, row.unit),
             amount(figures.reference, row.unit),
             f"[{style}]{figures.ratio:.2f}[/]",
-            f"{sign} {row.goal:g}",
-            figures.note,
+            f"{'≤' if row.better == 'lower' else '≥'} {row.goal:g}",
         )
     return made
 
 
 def peer_table(ours: Mapping[str, Any], peers: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return ours and the peers side by side, in units that each process measured for itself."""
+    """Return ours and the peers side by side, each in units that were measured in the same process and moments."""
     made = Table(
-        title="Beside other caches: times as long as a raw GET (hit), `lru_cache` (in the process), a raw SET (forget)",
+        title="Beside other caches",
         title_justify="left",
-        caption="~ extrapolated from 100,000",
+        caption="hit: in raw GETs; near hit: in `lru_cache` hits; 1,000 …: to forget so many entries, in raw SETs; "
+        "~ extrapolated from 100,000",
         caption_justify="left",
     )
-    made.add_column("cache", no_wrap=True)
+    made.add_column("cache", overflow="fold")
     for heading in PEER_COLUMNS.values():
         made.add_column(heading, justify="right", no_wrap=True)
-    made.add_column("a tag is forgotten by")
-    made.add_row("staleproof", *(_ratio(ours, figure) for figure in PEER_COLUMNS), "invalidate(tag)")
+    made.add_row("staleproof\n[dim]invalidate(tag)[/]", *(_ratio(ours, figure) for figure in PEER_COLUMNS))
     for name, figures in peers.items():
         if "error" in figures:
-            made.add_row(name, *("-" for _ in PEER_COLUMNS), f"[red]{figures['error']}[/]")
+            made.add_row(f"{name}\n[red]{figures['error']}[/]")
         else:
-            label = f"{name} {figures['version']}"
-            made.add_row(label, *(_ratio(figures, each) for each in PEER_COLUMNS), figures["how"])
+            label = f"{name} {figures['version']}\n[dim]{figures['how']}[/]"
+            made.add_row(label, *(_ratio(figures, each) for each in PEER_COLUMNS))
     return made
 
 
 def _ratio(figures: Mapping[str, Any], name: str) -> str:
     if figures.get(name):
-        return f"{figures[name]['ratio']:,.3g}" if figures[name]["ratio"] < 100 else f"{figures[name]['ratio']:,.0f}"
+        ratio = figures[name]["ratio"]
+        return f"{ratio:,.0f}" if ratio >= MANY else f"{ratio:.3g}"
     if name == "invalidate_1000000" and figures.get("invalidate_100000"):
         return f"~{10 * figures['invalidate_100000']['ratio']:,.0f}"
     return "-"

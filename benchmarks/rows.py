@@ -35,7 +35,7 @@ ROWS = (
         3.0,
     ),
     Row("cold_import_core", cold_import.CORE, BARE, "µs", 2.5, cold_import.core, 5.0),
-    Row("cold_import_facade", cold_import.FACADE, BARE, "µs", 6.0, cold_import.facade, 5.0),
+    Row("cold_import_facade", cold_import.FACADE, BARE, "µs", 5.5, cold_import.facade, 5.0),
     Row("invalidate_tag_1m_vs_set", "invalidate a tag of 1,000,000", RAW_SET, "µs", 1.5, crowd.vs_set),
     Row(
         "invalidate_tag_1m_vs_1k",

@@ -46,7 +46,9 @@ def _read(stand: Stand, reference: Subject, seconds: float) -> Figures:
     trips = stand.round_trips(lambda: product(ID))
     measured = compare(Subject(repeated(lambda: product(ID))), reference, seconds=seconds)
     if loads:
-        raise BenchmarkError(f"{len(loads)} of the tagged reads were misses; the server lost an entry or a tag")
+        raise BenchmarkError(
+            f"{len(loads)} of the tagged reads were misses; the server lost an entry or a tag"
+        )
     return Figures.of(measured, _trips(trips))
 
 
@@ -73,6 +75,7 @@ def _lease(stand: Stand) -> tuple[bytes, Callable[[int], object]]:
 
 
 _KEY = "product:7"
+_codec: MsgpackCodec[bytes] = MsgpackCodec(bytes)
 
 
 def _store(provider: Provider, lease: bytes) -> Callable[[], None]:
@@ -87,13 +90,15 @@ def _store(provider: Provider, lease: bytes) -> Callable[[], None]:
             born_ms=0,
             expires_ms=0,
             row_version=0,
-            payload=MsgpackCodec(bytes).encode(VALUE),
+            payload=_codec.encode(VALUE),
         )
     )
 
     def store() -> None:
-        if not provider.store(_KEY, entry, POLICY.ttl_ms, ids, POLICY.tag_ttl_ms, lease):
-            raise BenchmarkError("a tagged write found its lease gone; the machine slept for longer than a lease")
+        if not provider.store(_KEY, entry, POLICY.ttl_ms, lease):
+            raise BenchmarkError(
+                "a tagged write found its lease gone; the machine slept for longer than a lease"
+            )
 
     return store
 

@@ -13,12 +13,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measurement import Comparison, Subject, calibrated, collector_paused, compare, one_slice
-from benchmarks.peers.aiocache import Aiocache
-from benchmarks.peers.cashews import Cashews
-from benchmarks.peers.dogpile import Dogpile
-from benchmarks.peers.port import VALUE
+from benchmarks.peers.aiocache_peer import Aiocache
+from benchmarks.peers.cashews_peer import Cashews
+from benchmarks.peers.dogpile_peer import Dogpile
+from benchmarks.peers.port import VALUE, VALUES
 from benchmarks.peers.raw import Raw
-from benchmarks.peers.yokedcache import Yokedcache
+from benchmarks.peers.yokedcache_peer import Yokedcache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def memo() -> Subject:
 
     @lru_cache(maxsize=10_000)
     def memo(product_id: int) -> str:
-        return VALUE
+        return VALUES[product_id]
 
     def memoised(product_id: int) -> str:
         return memo(product_id)
@@ -89,7 +89,9 @@ def main() -> int:
     """Measure the peers one after the other; one that fails is reported with its error, and the next goes on."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--url", required=True, help="a Redis or Valkey server whose data may be destroyed")
-    parser.add_argument("--seconds", type=float, default=1.5, help="for each comparison (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=1.5, help="for each comparison (default: %(default)s)"
+    )
     options = parser.parse_args()
     for make in PEERS:
         raw = Raw(options.url)

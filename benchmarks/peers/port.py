@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 VALUE = "x" * 1_000
 """Text, because not every peer's default serializer takes bytes."""
 
+VALUES = {42: VALUE}
+"""What the decorated functions load from."""
+
 TTL = 3_600
 CROWD = "crowd"
 """Keys of an invalidation's crowd are `crowd:0`, `crowd:1` …, their tag or namespace is `crowd`."""

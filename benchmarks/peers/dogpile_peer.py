@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dogpile.cache import make_region  # pyright: ignore[reportMissingImports] - lives in the peers' environment
 from dogpile.cache.api import NO_VALUE  # pyright: ignore[reportMissingImports]
 
-from benchmarks.measurement import repeated, Subject
-from benchmarks.peers.port import CROWD, TTL, VALUE
+from benchmarks.measurement import Subject, repeated
+from benchmarks.peers.port import CROWD, TTL, VALUE, VALUES
 
 
 class Dogpile:
@@ -19,7 +19,9 @@ class Dogpile:
 
     def __init__(self, url: str) -> None:
         self._region: Any = make_region().configure(
-            "dogpile.cache.redis", expiration_time=TTL, arguments={"url": url, "redis_expiration_time": 2 * TTL}
+            "dogpile.cache.redis",
+            expiration_time=TTL,
+            arguments={"url": url, "redis_expiration_time": 2 * TTL},
         )
         self._memory: Any = make_region().configure("dogpile.cache.memory", expiration_time=TTL)
 
@@ -28,7 +30,7 @@ class Dogpile:
 
         @self._region.cache_on_arguments()  # type: ignore[untyped-decorator]
         def product(product_id: int) -> str:
-            return VALUE
+            return VALUES[product_id]
 
         product(42)
         return Subject(repeated(lambda: product(42)))
@@ -38,7 +40,7 @@ class Dogpile:
 
         @self._memory.cache_on_arguments()  # type: ignore[untyped-decorator]
         def product(product_id: int) -> str:
-            return VALUE
+            return VALUES[product_id]
 
         product(42)
         return Subject(repeated(lambda: product(42)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cashews import Cache  # pyright: ignore[reportMissingImports] - lives in the peers' environment
 
-from benchmarks.peers.port import CROWD, TTL, VALUE, Awaiting
+from benchmarks.peers.port import CROWD, TTL, VALUE, VALUES, Awaiting
 
 if TYPE_CHECKING:
     from benchmarks.measurement import Subject
+
+TAGS = ["product:{product_id}", "catalog", "brand:7"]
 
 
 class Cashews:
@@ -20,26 +22,26 @@ class Cashews:
 
     def __init__(self, url: str) -> None:
         self._loop = Awaiting()
-        self._cache = Cache()
+        self._cache: Any = Cache()
         self._cache.setup(url)
-        self._memory = Cache()
+        self._memory: Any = Cache()
         self._memory.setup("mem://")
 
     def tagged_hit(self) -> Subject:
         """See `Peer.tagged_hit`."""
 
-        @self._cache(ttl=TTL, key="product:{product_id}", tags=["product:{product_id}", "catalog", "brand:7"])
+        @self._cache(ttl=TTL, key="product:{product_id}", tags=TAGS)  # type: ignore[untyped-decorator]
         async def product(product_id: int) -> str:
-            return VALUE
+            return VALUES[product_id]
 
         return self._loop.subject(lambda: product(42))
 
     def near_hit(self) -> Subject:
         """See `Peer.near_hit`."""
 
-        @self._memory(ttl=TTL, key="product:{product_id}", tags=["product:{product_id}", "catalog", "brand:7"])
+        @self._memory(ttl=TTL, key="product:{product_id}", tags=TAGS)  # type: ignore[untyped-decorator]
         async def product(product_id: int) -> str:
-            return VALUE
+            return VALUES[product_id]
 
         return self._loop.subject(lambda: product(42))
 

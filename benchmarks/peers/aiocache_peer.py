@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiocache import Cache, cached  # pyright: ignore[reportMissingImports] - lives in the peers' environment
 
-from benchmarks.peers.port import CROWD, TTL, VALUE, Awaiting
+from benchmarks.peers.port import CROWD, TTL, VALUE, VALUES, Awaiting
 
 if TYPE_CHECKING:
     from benchmarks.measurement import Subject
@@ -30,7 +30,7 @@ class Aiocache:
 
         @cached(ttl=TTL, cache=Cache.REDIS, namespace="main", **self._where)  # type: ignore[untyped-decorator]
         async def product(product_id: int) -> str:
-            return VALUE
+            return VALUES[product_id]
 
         return self._loop.subject(lambda: product(42))
 
@@ -39,7 +39,7 @@ class Aiocache:
 
         @cached(ttl=TTL)  # type: ignore[untyped-decorator]
         async def product(product_id: int) -> str:
-            return VALUE
+            return VALUES[product_id]
 
         return self._loop.subject(lambda: product(42))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from yokedcache import YokedCache, cached  # pyright: ignore[reportMissingImports] - lives in the peers' environment
 
-from benchmarks.peers.port import CROWD, TTL, VALUE, Awaiting
+from benchmarks.peers.port import CROWD, TTL, VALUE, VALUES, Awaiting
 
 if TYPE_CHECKING:
     from benchmarks.measurement import Subject
@@ -30,7 +30,7 @@ class Yokedcache:
 
         @cached(cache=self._cache, ttl=TTL, tags=["product:42", "catalog", "brand:7"])  # type: ignore[untyped-decorator]
         async def product(product_id: int) -> str:
-            return VALUE
+            return VALUES[product_id]
 
         return self._loop.subject(lambda: product(42))
 
