@@ -86,7 +86,7 @@ def pipeline(
     """
     settings = settings or Settings.from_env()
     rules = rules or _rules(settings)
-    providers = providers or namespaces.of_url(settings.cache_url, timeout=settings.timeout)
+    providers = providers or _providers(settings)
     dead_letters = dead_letters or _queue(settings)
     observability = observability or Observability(settings.region)
     links = _links(settings) if links is None else links
@@ -112,7 +112,7 @@ def replication(
         ConfigurationError: a setting is missing or wrong, or the rules are.
     """
     settings = settings or Settings.from_env()
-    providers = providers or namespaces.of_url(settings.cache_url, timeout=settings.timeout)
+    providers = providers or _providers(settings)
     observability = observability or Observability(settings.region)
     named = _rules(settings).namespaces if settings.rules or settings.rules_text else frozenset[str]()
     follower = JournalFollower(
@@ -125,6 +125,10 @@ def replication(
         horizon_ms=round(settings.journal_horizon * 1_000),
     )
     return Replication(follower, observability)
+
+
+def _providers(settings: Settings) -> Providers:
+    return namespaces.of_url(settings.cache_url, timeout=settings.timeout, horizon=settings.journal_horizon)
 
 
 def _rules(settings: Settings) -> Ruleset:

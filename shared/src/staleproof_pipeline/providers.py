@@ -29,8 +29,13 @@ class Providers:
         self.get: Callable[[str], Journaled] = lru_cache(maxsize=MAX_NAMESPACES)(make)
 
 
-def of_url(url: str, *, timeout: float) -> Providers:
-    """Return the namespaces of the server at *url*, which share its connections; *timeout* in seconds.
+def of_url(url: str, *, timeout: float, horizon: float) -> Providers:
+    """Return the namespaces of the server at *url*, which share its connections.
+
+    Args:
+        url: of the server.
+        timeout: seconds to wait for it.
+        horizon: seconds that a journal reaches back for near caches.
 
     Raises:
         ConfigurationError: the URL cannot be read.
@@ -42,4 +47,5 @@ def of_url(url: str, *, timeout: float) -> Providers:
     from staleproof.providers.redis import Connections, RedisProvider  # noqa: PLC0415
 
     connections = Connections(url, timeout=timeout)
-    return Providers(lambda namespace: RedisProvider(connections, namespace))
+    horizon_ms = round(horizon * 1_000)
+    return Providers(lambda namespace: RedisProvider(connections, namespace, horizon_ms=horizon_ms))

@@ -225,7 +225,11 @@ class Follower(Protocol):
         ...
 
     def advance(self, name: str, place: JournalId) -> None:
-        """Move the link's position to *place*; earlier pushes are forgotten."""
+        """Move the link's position to *place*, never back; earlier pushes are forgotten."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Give up the link: it owes nothing any more, and holds back no trimming."""
         ...
 
     def trim(self, horizon_ms: int) -> int:

@@ -218,6 +218,11 @@ class MemoryProvider:
         with self._lock:
             self._journal.advance(name, place)
 
+    def forget(self, name: str) -> None:
+        """See `Follower.forget`."""
+        with self._lock:
+            self._journal.forget(name)
+
     def trim(self, horizon_ms: int) -> int:
         """See `Follower.trim`."""
         with self._lock:

@@ -62,9 +62,16 @@ class MemoryJournal:
 
     def advance(self, name: str, place: JournalId) -> None:
         """Move the position of *name*, and forget the pushes behind it."""
-        self._positions[name] = place
         order = journal_order(place)
+        known = self._positions.get(name)
+        if not known or journal_order(known) <= order:
+            self._positions[name] = place
         self._pushed[name] = {p for p in self._pushed.get(name, ()) if journal_order(p) > order}
+
+    def forget(self, name: str) -> None:
+        """Give up the link *name*."""
+        self._positions.pop(name, None)
+        self._pushed.pop(name, None)
 
     def trim(self, horizon_ms: int) -> int:
         """Drop what is older than *horizon_ms* and behind every link."""

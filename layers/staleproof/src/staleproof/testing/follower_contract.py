@@ -41,6 +41,26 @@ class FollowerContract:
         page = provider.undelivered(PEER, 10)
         assert (list(page.records), page.contiguous) == ([], True)
 
+    def test_a_position_never_moves_back(self, provider: Any) -> None:
+        """Of two overlapping runs, the slower one does not undo the faster one's progress."""
+        first, second, third = provider.invalidate([invalidation(name) for name in "abc"])
+        provider.undelivered(PEER, 10)
+        provider.advance(PEER, second)
+        provider.advance(PEER, first)
+        assert [place for place, _ in provider.undelivered(PEER, 10).records] == [third]
+
+    def test_a_forgotten_link_holds_back_nothing(self, provider: Any, elapse: Elapse) -> None:
+        """A removed peer must not keep the journal for ever; if it comes back, it begins anew."""
+        provider.undelivered(PEER, 10)
+        places = provider.invalidate([invalidation("a"), invalidation("b")])
+        provider.pushed(PEER, places[:1])
+        elapse(2.1)
+        assert provider.trim(1_000) == 0
+        provider.forget(PEER)
+        assert provider.trim(1_000) == len(places)
+        places = provider.invalidate([invalidation("c")])
+        assert [place for place, _ in provider.undelivered(PEER, 10).records] == places
+
     def test_links_are_independent(self, provider: Any) -> None:
         """One link's progress says nothing of another's."""
         (place,) = provider.invalidate([invalidation("a")])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from staleproof.errors import EventError
 from staleproof.events import invalidation as records
 from staleproof.ports import JournalId, JournalPage, Observed, journal_id, journal_order, journal_place
+from staleproof.providers.redis.scripts import ADVANCE
 from staleproof.providers.redis.steps import Exchange, Steps, commands
 
 if TYPE_CHECKING:
@@ -97,13 +98,14 @@ class JournalSteps(Steps):
 
     def advance(self, name: str, place: JournalId) -> Step[None]:
         """See `Follower.advance`."""
-        behind = journal_order(place)[0] - MARGIN_MS
-        yield commands(
-            [
-                ("HSET", self.keys.followers, name, place),
-                ("ZREMRANGEBYSCORE", self.keys.pushed(name), "-inf", behind),
-            ]
-        )
+        milliseconds, sequence = journal_order(place)
+        move = self._call(ADVANCE, (self.keys.followers,), name, place, milliseconds, sequence)
+        forget = ("ZREMRANGEBYSCORE", self.keys.pushed(name), "-inf", milliseconds - MARGIN_MS)
+        yield commands([move, forget])
+
+    def forget(self, name: str) -> Step[None]:
+        """See `Follower.forget`."""
+        yield commands([("HDEL", self.keys.followers, name), ("UNLINK", self.keys.pushed(name))])
 
     def trim(self, horizon_ms: int) -> Step[int]:
         """See `Follower.trim`; by the server's clock, which also makes the places."""

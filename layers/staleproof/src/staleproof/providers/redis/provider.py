@@ -146,6 +146,10 @@ class RedisProvider:
         """See `Follower.advance`."""
         self._run(lambda steps: steps.advance(name, place))
 
+    def forget(self, name: str) -> None:
+        """See `Follower.forget`."""
+        self._run(lambda steps: steps.forget(name))
+
     def trim(self, horizon_ms: int) -> int:
         """See `Follower.trim`."""
         return self._run(lambda steps: steps.trim(horizon_ms))
