@@ -333,6 +333,36 @@ def _double(x: int) -> int:
     return 2 * x
 
 
+@FACES
+@pytest.mark.parametrize("staleness", [0, 60])
+def test_a_load_builds_on_nothing_that_lags(face: Face, staleness: float) -> None:
+    """A near copy may lag by its bound; a value made of it, stored under current versions, would lag for ever."""
+    clock, shop = ManualClock(), Shop()
+    it = face(clock, shop, Policy(staleness=staleness))
+    inner = it.cached
+
+    def page() -> Any:
+        if face is Blocking:
+            return inner(42).version
+
+        async def awaited() -> int:
+            return int((await inner(42)).version)
+
+        return awaited()
+
+    def outer() -> Any:
+        return it.do(it.cache.get_or_load("page", page, tags=["product:42"], policy=Policy()))
+
+    assert it.do(inner(42)).version == 1
+    shop.version = 2
+    elsewhere = Cache(it.provider, clock=clock)
+    elsewhere.invalidate("product:42")
+    assert it.do(inner(42)).version == (1 if staleness else 2)  # a copy within its bound
+    assert outer() == 2
+    assert it.do(inner(42)).version == (1 if staleness else 2)  # the hit path is open again
+    assert outer() == 2
+
+
 class TestDecoration:
     """Whatever is wrong with a decoration is said when the module is imported."""
 

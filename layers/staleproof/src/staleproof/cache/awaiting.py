@@ -41,9 +41,14 @@ class AwaitingOperations(Face):
         self.provider = provider
 
     async def serve(self, call: Call, loader: Callable[[], Awaitable[T]]) -> T:
-        """Answer *call*: a hit takes one round trip and no plan, whatever else goes through the plans."""
+        """Answer *call*: a hit takes no plan, near or with one round trip; whatever else goes through the plans."""
         core = self.core
-        if core.near_for(call) is not None:
+        near = core.near_for(call)
+        if near is not None:
+            copy = near.at_hand(call.key, call.policy.staleness)
+            if copy is not None:
+                core.statistics.near_hits += 1
+                return copy.value  # type: ignore[no-any-return]
             return await arun(plans.serve(core, call), self.provider, loader)
         asked = core.wanted(call)
         verdict = core.judge(call, asked, await self.provider.read(call.key, asked))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from staleproof.cache import nesting
 from staleproof.cache.statistics import Statistics
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.entry import Entry, decode, prefix
@@ -66,6 +67,8 @@ class Core:
         self.near = near
         self.clock = clock
         self.statistics = Statistics()
+        if near is not None:
+            nesting.register(near)
         self._predictions: OrderedDict[str, Sequence[TagId]] = OrderedDict()
 
     def wanted(self, call: Call) -> Sequence[TagId]:
@@ -95,8 +98,8 @@ class Core:
             return Miss(CODEC, decode(raw))
 
     def near_for(self, call: Call) -> NearCache | None:
-        """Return the near cache if *call* may use it."""
-        return None if call.policy.staleness is None else self.near
+        """Return the near cache if *call* may use it: not inside a load, whose result may outlive any bound."""
+        return None if call.policy.staleness is None or nesting.inside() else self.near
 
 
 def _expected(call: Call, asked: Sequence[TagId]) -> bytes:

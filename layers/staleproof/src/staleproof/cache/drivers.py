@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from staleproof.cache import nesting
 from staleproof.cache.commands import Command, Load, Pause
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def run(plan: Plan[R], provider: Provider, loader: Callable[[], Any] = no_loader
 
 def _perform(command: Command, provider: Provider, loader: Callable[[], Any]) -> Any:
     if isinstance(command, Load):
-        return loader()
+        with nesting.load():
+            return loader()
     if isinstance(command, Pause):
         return time.sleep(command.seconds)
     return command.on(provider)
@@ -67,7 +69,8 @@ async def arun(plan: Plan[R], provider: AsyncProvider, loader: Callable[[], Awai
 
 async def _aperform(command: Command, provider: AsyncProvider, loader: Callable[[], Awaitable[Any]]) -> Any:
     if isinstance(command, Load):
-        return await loader()
+        with nesting.load():
+            return await loader()
     if isinstance(command, Pause):
         import asyncio  # noqa: PLC0415 - the core must not import asyncio; whoever awaits has it already
 

@@ -15,8 +15,9 @@ what it names. So the bound holds whatever the process slept through.
   after it. A reader takes a *ticket*, the place in the journal, before it reads; `insert` refuses a copy of which the
   journal has named a tag or the key since. What was named is remembered in `_named`, bounded; a ticket
   older than what is remembered is refused.
-* **Order of reads.** The unlocked hit path reads `synced` before it looks the copy up, and `advance` drops
-  copies before it moves `synced`; so a copy found after a fresh `synced` has survived that answer.
+* **Order of reads.** The unlocked hit path reads `shown` before it looks the copy up, and `advance` drops
+  copies before it moves `synced`; so a copy found after a fresh `synced` has survived that answer. `shown` is `synced`,
+  or `NEVER` while a load is under way (see `staleproof.cache.nesting`).
 
 Values are shared objects: treat them as immutable.
 """
@@ -74,6 +75,8 @@ class NearCache:
         self.clock = clock
         self.copies: dict[str, Copy] = {}
         self.synced: Instant = NEVER
+        self.shown: Instant = NEVER
+        self._hidden = False
         self._max_copies = max_copies
         self._lock = threading.Lock()
         self._by_tag: dict[TagId, set[str]] = {}
@@ -94,7 +97,7 @@ class NearCache:
         with self._lock:
             if asked.generation == self._generation:
                 self._restart(end)
-                self.synced = asked.asked
+                self._sync(asked.asked)
 
     def advance(self, asked: Position, page: JournalPage) -> None:
         """Apply the journal's answer to the question *asked*: drop first, then count as synced."""
@@ -110,7 +113,17 @@ class NearCache:
             if _later(page.last, self._cursor):
                 self._cursor = page.last
             if page.complete and asked.asked > self.synced:
-                self.synced = asked.asked
+                self._sync(asked.asked)
+
+    def hide(self, *, hidden: bool) -> None:
+        """Close the hit path, or open it again."""
+        with self._lock:
+            self._hidden = hidden
+            self._sync(self.synced)
+
+    def _sync(self, synced: Instant) -> None:
+        self.synced = synced
+        self.shown = NEVER if self._hidden else synced
 
     def forget(self, invalidation: Invalidation, place: JournalId) -> None:
         """Drop at once what this process itself has just invalidated, ahead of the journal's answer."""
@@ -130,7 +143,7 @@ class NearCache:
         self._floor = _START
         self._generation += 1
         self._cursor = cursor
-        self.synced = NEVER
+        self._sync(NEVER)
 
     def _apply(self, invalidation: Invalidation, order: tuple[int, int]) -> None:
         for tag in invalidation.tag_ids:
@@ -162,6 +175,10 @@ class NearCache:
             return None
         copy.used = True
         return copy
+
+    def at_hand(self, key: str, staleness: float | None) -> Copy | None:
+        """Return the copy of *key* if a read that begins now may have it without asking; a bound of 0 always asks."""
+        return self.get(key, staleness, self.clock.now()) if staleness else None
 
     def insert(self, key: str, copy: Copy, ticket: Position) -> bool:
         """Keep *copy* unless the journal has named its key or one of its tags since *ticket*; say whether."""

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _STARS: dict[object, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
 _numbers = count(1)
 
-# `NearCache.get`, unrolled: the library's hottest path. `synced` is read before the copy is looked up,
+# `NearCache.get`, unrolled: the library's hottest path. `shown` is read before the copy is looked up,
 # see "order of reads" in `staleproof.cache.near`.
 _HIT_PATH = """\
 {kind} {name}({parameters}):
-    __synced = __near.synced
+    __synced = __near.shown
     __now = __monotonic()
     if __now - __synced[0] <= __staleness and (__wall_now := __wall()) - __synced[1] <= __staleness:
         __copy = __look_up({key})

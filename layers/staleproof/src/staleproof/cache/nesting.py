@@ -1,0 +1,61 @@
+"""Cached functions inside loaders: what a load reads must not be older than the snapshot that it is stored under.
+
+A loader may call another cached function. A near copy of the inner value may lag behind an acknowledged invalidation,
+by its bound. Built into the outer value it would be stored under *current* tag versions, and lag for as long as the
+outer entry lives. So while a load is under way, reads inside it skip near copies and ask the server, whose judgement by
+versions is exact.
+
+Theory of operation: a context variable says whether the code runs inside a load; tasks inherit it, threads started by a
+loader do not. The near caches' hit path, which cannot afford to read it, is closed for everybody while any load
+of the process is under way (`NearCache.shown` is `NEVER`), and hits then take the next path, which asks the variable.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from staleproof.cache.near import NearCache
+
+_inside: ContextVar[bool] = ContextVar("staleproof_inside_a_load", default=False)
+_lock = threading.Lock()
+_near_caches: WeakSet[NearCache] = WeakSet()
+_under_way = 0
+
+
+def inside() -> bool:
+    """Say whether this code runs inside a load."""
+    return _inside.get()
+
+
+def register(near: NearCache) -> None:
+    """Close *near*'s hit path whenever a load is under way."""
+    with _lock:
+        _near_caches.add(near)
+        near.hide(hidden=_under_way > 0)
+
+
+@contextmanager
+def load() -> Iterator[None]:
+    """Mark what runs within as a load."""
+    token = _inside.set(True)
+    _count(+1)
+    try:
+        yield
+    finally:
+        _count(-1)
+        _inside.reset(token)
+
+
+def _count(step: int) -> None:
+    global _under_way  # noqa: PLW0603 - one process, one count
+    with _lock:
+        _under_way += step
+        for near in list(_near_caches):
+            near.hide(hidden=_under_way > 0)
