@@ -90,7 +90,7 @@ def board(board_id: str) -> Board:
     query = Key("board").eq(board_id)
     items = table("Flights").query(KeyConditionExpression=query, ConsistentRead=True)["Items"]
     flights = [_flight(item) for item in items]
-    # From the table, not from `airline`: a copy there may be a moment old, and this page would keep it.
+    # One batch for all of them; `airline` would serve here too, but would ask for one at a time.
     return Board(flights, _airlines({each.carrier for each in flights}))
 
 
