@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 from redis.exceptions import ResponseError
 
-from staleproof.ports import journal_order
 from staleproof.providers.redis import scripts
 from staleproof.providers.redis.steps import Exchange
 
@@ -113,19 +112,12 @@ class SimulatedRedis:
         known: dict[str, Callable[..., Any]] = {
             scripts.PROMOTE.digest: self.promote,
             scripts.RELEASE.digest: self.release,
-            scripts.ADVANCE.digest: self.advance,
         }
         return known[digest.decode()](*keys, *arguments)
 
     def do_eval(self, body: bytes, count: bytes, *rest: bytes) -> Any:
         assert (body, count) == (scripts.FENCE.body, b"1")
         return self.fence(*rest)
-
-    def advance(self, key: bytes, link: bytes, place: bytes, *_: bytes) -> int:
-        known = self.hashes.get(key, {}).get(link)
-        if known and journal_order(known.decode()) > journal_order(place.decode()):
-            return 0
-        return self.do_hset(key, link, place)
 
     def promote(self, lease: bytes, entry: bytes, staged: bytes, token: bytes, keep: bytes) -> int:
         if self.get(lease) != token:

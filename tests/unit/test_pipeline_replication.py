@@ -361,6 +361,20 @@ def test_an_empty_journal_after_a_loss_clears_once() -> None:
     assert made.follower.run(10) == Followed(0, complete=True)
 
 
+def test_a_journal_that_a_failover_cut_short_clears_once() -> None:
+    """The position lies behind the journal's end: the peers clear, and what is appended next is shipped."""
+    made = region()
+    applied(made, invalidation(1))
+    _reset_position(made, "99999999999999-0#lost")
+
+    assert made.follower.run(10).complete
+    assert [each.clear for each in made.link.records] == [True]
+    assert made.follower.run(10) == Followed(0, complete=True)
+    applied(made, invalidation(2))
+    made.follower.run(10)
+    assert [each.clear for each in made.link.records] == [True, False]
+
+
 def test_an_unreadable_record_clears_the_peers() -> None:
     """A record that this release cannot read is not skipped: what it named is forgotten with everything else."""
     made = region()

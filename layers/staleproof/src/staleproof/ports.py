@@ -212,8 +212,8 @@ class AsyncProvider(Protocol):
 class Follower(Protocol):
     """The journal as a link to a peer region sees it: what it was handed, and what is still owed.
 
-    A *name* is a link's, such as `eu-west-1`. A position only ever moves forward past records that were
-    delivered, so a crash ships again and never skips.
+    A *name* is a link's, such as `eu-west-1`. A position moves only past records that were delivered, so a crash ships
+    again and never skips.
     """
 
     def undelivered(self, name: str, limit: int) -> JournalPage:
@@ -225,7 +225,11 @@ class Follower(Protocol):
         ...
 
     def advance(self, name: str, place: JournalId) -> None:
-        """Move the link's position to *place*, never back; earlier pushes are forgotten."""
+        """Move the link's position to *place*; earlier pushes are forgotten.
+
+        Of two overlapping runs the slower may move it back: what lies between is shipped again, harmlessly. And it must
+        be able to, when a failover lost the journal's end.
+        """
         ...
 
     def forget(self, name: str) -> None:

@@ -117,9 +117,11 @@ class JournalFollower:
     def _read(self, link: Link, provider: Journaled) -> JournalPage:
         page = provider.undelivered(link.name, self._page)
         if not page.contiguous and not page.last:
-            # The whole journal is gone. Open a new one, so that there is a place to move the position to.
-            provider.journal_end()
+            # The journal is gone, which opens a new one; or a failover cut it short, and it ends before the position.
+            # Either way there must be a place to move the position to, or the peers would clear at every run.
+            end = provider.journal_end()
             page = provider.undelivered(link.name, self._page)
+            page = page if page.last else page._replace(last=end)
         return page
 
     def _ship(self, link: Link, provider: Journaled, page: JournalPage) -> tuple[int, bool]:

@@ -63,9 +63,7 @@ class MemoryJournal:
     def advance(self, name: str, place: JournalId) -> None:
         """Move the position of *name*, and forget the pushes behind it."""
         order = journal_order(place)
-        known = self._positions.get(name)
-        if not known or journal_order(known) <= order:
-            self._positions[name] = place
+        self._positions[name] = place
         self._pushed[name] = {p for p in self._pushed.get(name, ()) if journal_order(p) > order}
 
     def forget(self, name: str) -> None:

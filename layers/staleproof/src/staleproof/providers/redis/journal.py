@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from staleproof.errors import EventError
 from staleproof.events import invalidation as records
 from staleproof.ports import JournalId, JournalPage, Observed, journal_id, journal_order, journal_place
-from staleproof.providers.redis.scripts import ADVANCE
 from staleproof.providers.redis.steps import Exchange, Steps, commands
 
 if TYPE_CHECKING:
@@ -98,10 +97,9 @@ class JournalSteps(Steps):
 
     def advance(self, name: str, place: JournalId) -> Step[None]:
         """See `Follower.advance`."""
-        milliseconds, sequence = journal_order(place)
-        move = self._call(ADVANCE, (self.keys.followers,), name, place, milliseconds, sequence)
-        forget = ("ZREMRANGEBYSCORE", self.keys.pushed(name), "-inf", milliseconds - MARGIN_MS)
-        yield commands([move, forget])
+        behind = journal_order(place)[0] - MARGIN_MS
+        forget = ("ZREMRANGEBYSCORE", self.keys.pushed(name), "-inf", behind)
+        yield commands([("HSET", self.keys.followers, name, place), forget])
 
     def forget(self, name: str) -> Step[None]:
         """See `Follower.forget`."""

@@ -6,7 +6,6 @@ script      KEYS                                ARGV                        retu
 `PROMOTE`   lease, entry, staged entry          lease name, keep (1 or 0)   1 if stored   O(1)
 `RELEASE`   lease                               lease name                  1 if ours     O(1)
 `FENCE`     least row version of a tag          row version, milliseconds   the maximum   O(1)
-`ADVANCE`   positions of the links              link, id, ms, sequence      1 if moved    O(1)
 ==========  ==================================  ==========================  ============  =============
 
 A value travels in a plain `SET` to a staged key, and `PROMOTE` renames it: a script's cost grows
@@ -44,18 +43,6 @@ return 1
 RELEASE = _script(b"""
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
-""")
-
-# A position moves forward only: of two overlapping runs, the slower must not undo the faster one's progress.
-ADVANCE = _script(b"""
-local known = redis.call('HGET', KEYS[1], ARGV[1])
-local ms, seq = string.match(known or '', '^(%d+)-(%d+)')
-if ms then
-  local left, right = tonumber(ms) - tonumber(ARGV[3]), tonumber(seq) - tonumber(ARGV[4])
-  if left > 0 or (left == 0 and right > 0) then return 0 end
-end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return 1
 """)
 
 # Row versions are compared as decimal strings: Lua's numbers are doubles and lose digits above 2^53.
