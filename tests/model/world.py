@@ -113,7 +113,9 @@ class World:
             row_version=version,
             **self.mode.invalidates,
         )
-        yield from self.on_server(self.steps.invalidate([record]))
+        for command in parsed(self.steps.invalidate([record])):
+            yield
+            self.server.execute(command)
         self.acknowledged.append((self.clock.now().monotonic, row))
 
     def writes(self, number: int, times: int) -> Actor:

@@ -12,7 +12,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from staleproof.cache.call import Call
-from staleproof.cache.rendering import hit_path, text_renderer, tuple_renderer
+from staleproof.cache.rendering import call_renderer, hit_path, text_renderer, tuple_renderer
 from staleproof.codecs import MsgpackCodec
 from staleproof.errors import ConfigurationError
 
@@ -56,20 +56,13 @@ class Blueprint:
             self.signature = inspect.signature(function)
             self.key = text_renderer(self.signature, key)
             self.tags = tuple_renderer(self.signature, tags)
+            self.call = call_renderer(self.signature, key, tags, self._make)
             self.codec: MsgpackCodec[Any] = MsgpackCodec(_result_type(function))
         except ConfigurationError as error:
             raise ConfigurationError(f"{_name(function)}: {error}") from error.__cause__
 
-    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        """Return the read that a call with these arguments makes."""
-        return Call(
-            self.key(*args, **kwargs),
-            self.tags(*args, **kwargs),
-            self.policy,
-            self.codec,
-            self.tags_from,
-            self.row_version,
-        )
+    def _make(self, key: str, tags: tuple[str, ...]) -> Call:
+        return Call(key, tags, self.policy, self.codec, self.tags_from, self.row_version)
 
 
 def _name(function: Any) -> str:
@@ -93,10 +86,10 @@ def cacheable(cache: BlockingOperations, blueprint: Blueprint) -> Cached[Any, An
         raise ConfigurationError(f"{_name(function)} is a coroutine function; decorate it with an AsyncCache")
 
     def serve(*args: Any, **kwargs: Any) -> Any:
-        return cache.serve(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+        return cache.serve(blueprint.call(*args, **kwargs), lambda: function(*args, **kwargs))
 
     def refresh(*args: Any, **kwargs: Any) -> Any:
-        return cache.reload(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+        return cache.reload(blueprint.call(*args, **kwargs), lambda: function(*args, **kwargs))
 
     return cast("Cached[Any, Any]", _dressed(cache, blueprint, serve, refresh))
 
@@ -108,10 +101,10 @@ def async_cacheable(cache: AwaitingOperations, blueprint: Blueprint) -> AsyncCac
         raise ConfigurationError(f"{_name(function)} is no coroutine function; decorate it with a Cache")
 
     async def serve(*args: Any, **kwargs: Any) -> Any:
-        return await cache.serve(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+        return await cache.serve(blueprint.call(*args, **kwargs), lambda: function(*args, **kwargs))
 
     async def refresh(*args: Any, **kwargs: Any) -> Any:
-        return await cache.reload(blueprint.call(args, kwargs), lambda: function(*args, **kwargs))
+        return await cache.reload(blueprint.call(*args, **kwargs), lambda: function(*args, **kwargs))
 
     return cast("AsyncCached[Any, Any]", _dressed(cache, blueprint, serve, refresh))
 
@@ -125,7 +118,7 @@ def _dressed(
     wrapper.key = blueprint.key
     wrapper.tags = blueprint.tags
     wrapper.refresh = refresh
-    wrapper.peek = lambda *args, **kwargs: cache.look(blueprint.call(args, kwargs))
+    wrapper.peek = lambda *args, **kwargs: cache.look(blueprint.call(*args, **kwargs))
     wrapper.invalidate = lambda *args, **kwargs: cache.evict(blueprint.key(*args, **kwargs))
     return wrapper
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import linecache
 from inspect import Parameter, Signature
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.errors import ConfigurationError
 from staleproof.keys import attribute, template, text
@@ -18,6 +18,7 @@ from staleproof.keys import attribute, template, text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+T = TypeVar("T")
 _STARS: dict[object, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
 _numbers = count(1)
 
@@ -48,6 +49,17 @@ def tuple_renderer(signature: Signature, sources: Sequence[str]) -> Callable[...
     expressions = "".join(f"{_expression(signature, source)}, " for source in sources)
     render: Callable[..., tuple[str, ...]] = _renderer(signature, f"({expressions})")
     return render
+
+
+def call_renderer(
+    signature: Signature, key: str, tags: Sequence[str], make: Callable[..., T]
+) -> Callable[..., T]:
+    """Return a function of *signature*'s parameters that returns `make(key, tags)`, both rendered."""
+    rendered = "".join(f"{_expression(signature, tag)}, " for tag in tags)
+    parameters = ", ".join(_parameters(signature))
+    source = f"def call({parameters}):\n    return __make({_expression(signature, key)}, ({rendered}))\n"
+    call: Callable[..., T] = _compiled(signature, source, "call", {"__make": make})
+    return call
 
 
 def hit_path(

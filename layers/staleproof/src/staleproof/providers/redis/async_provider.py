@@ -74,9 +74,12 @@ class AsyncRedisProvider:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             replies = await self._exchange(exchange)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise self._failed(reply)
+            self._check(replies)
+
+    def _check(self, replies: Sequence[Any]) -> None:
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self._failed(reply)
 
     def _failed(self, error: Exception) -> Exception:
         return error if isinstance(error, NoScriptError) else translate(error, self._connections.where)
@@ -118,10 +121,11 @@ class AsyncRedisProvider:
 
     async def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `AsyncProvider.invalidate`."""
-        places = await self._run(lambda steps: steps.invalidate(invalidations))
+        replies = await self._exchange(self._steps.invalidate(invalidations))
+        self._check(replies)
         if next(self._invalidations) % TRIM_EVERY == 0:
             await self.trim(self._horizon_ms)
-        return places
+        return self._steps.placed(invalidations, replies)
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `AsyncProvider.journal`."""

@@ -109,7 +109,9 @@ class Connections:
         except BaseException as error:  # noqa: BLE001 - `_lost` raises what a new connection cannot mend
             self._lost(wire, error, again=opened)
         else:
-            self._give_back(wire)
+            self._idle.append(wire)
+            if self._made >= self._max:
+                self._call_next()
             return answer
         return self._anew(packed, replies)
 
@@ -142,9 +144,11 @@ class Connections:
 
     def _give_back(self, wire: Wire) -> None:
         self._idle.append(wire)
-        if self._made >= self._max:
-            with self._turns:
-                self._turns.notify()
+        self._call_next()
+
+    def _call_next(self) -> None:
+        with self._turns:
+            self._turns.notify()
 
     def _grow(self) -> Wire:
         """Make a wire, or wait for one if there are as many as there may be."""

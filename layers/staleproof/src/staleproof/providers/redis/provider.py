@@ -77,9 +77,12 @@ class RedisProvider:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             replies = self._exchange(exchange)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise self._failed(reply)
+            self._check(replies)
+
+    def _check(self, replies: Sequence[Any]) -> None:
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self._failed(reply)
 
     def _failed(self, error: Exception) -> Exception:
         return error if isinstance(error, NoScriptError) else translate(error, self._connections.where)
@@ -121,10 +124,11 @@ class RedisProvider:
 
     def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `Provider.invalidate`."""
-        places = self._run(lambda steps: steps.invalidate(invalidations))
+        replies = self._exchange(self._steps.invalidate(invalidations))
+        self._check(replies)
         if next(self._invalidations) % TRIM_EVERY == 0:
             self.trim(self._horizon_ms)
-        return places
+        return self._steps.placed(invalidations, replies)
 
     def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `Provider.journal`."""

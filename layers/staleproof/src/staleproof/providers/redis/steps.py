@@ -163,14 +163,17 @@ class Steps:
 
     # --- invalidating ----------------------------------------------------------------------------
 
-    def invalidate(self, invalidations: Sequence[Invalidation]) -> Step[list[JournalId]]:
+    def invalidate(self, invalidations: Sequence[Invalidation]) -> Exchange:
         """Guards, row fences, versions, keys with leases, journal: in this order, on one connection."""
-        parts = [part for each in invalidations for part in each.parts()]
         packed = self._rotation(invalidations)
-        rotations = len(packed)
+        parts = [part for each in invalidations for part in each.parts()]
         packed += [self._append % (len(raw), raw) for raw in map(records.encode, parts)]
-        replies = yield Exchange(b"".join(packed), len(packed))
-        places = replies[rotations:]
+        return Exchange(b"".join(packed), len(packed))
+
+    def placed(self, invalidations: Sequence[Invalidation], replies: Sequence[Any]) -> list[JournalId]:
+        """Return where the parts lie, from the replies to `invalidate`, the last of which are the journal's."""
+        parts = [part for each in invalidations for part in each.parts()]
+        places = replies[len(replies) - len(parts) :]
         return [journal_id(place.decode(), part.id) for place, part in zip(places, parts, strict=True)]
 
     def _rotation(self, invalidations: Sequence[Invalidation]) -> list[bytes]:
