@@ -15,6 +15,7 @@ from staleproof.cache.call import Call
 from staleproof.cache.rendering import call_renderer, hit_path, text_renderer, tuple_renderer
 from staleproof.codecs import MsgpackCodec
 from staleproof.errors import ConfigurationError
+from staleproof.keys import template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from staleproof.cache.blocking import BlockingOperations
     from staleproof.cache.cached import AsyncCached, Cached
     from staleproof.cache.face import Face
+    from staleproof.cache.near import Copy
     from staleproof.policies.policy import Policy
 
 
@@ -52,17 +54,25 @@ class Blueprint:
         self.policy = policy or face.core.policy
         self.tags_from = tags_from
         self.row_version = row_version
+        self.shelf: dict[str, Copy] | None = None
         try:
             self.signature = inspect.signature(function)
             self.key = text_renderer(self.signature, key)
             self.tags = tuple_renderer(self.signature, tags)
             self.call = call_renderer(self.signature, key, tags, self._make)
             self.codec: MsgpackCodec[Any] = MsgpackCodec(_result_type(function))
+            if self._tags_follow_from_key(tags):
+                self.shelf = {}
         except ConfigurationError as error:
             raise ConfigurationError(f"{_name(function)}: {error}") from error.__cause__
 
     def _make(self, key: str, tags: tuple[str, ...]) -> Call:
-        return Call(key, tags, self.policy, self.codec, self.tags_from, self.row_version)
+        return Call(key, tags, self.policy, self.codec, self.tags_from, self.row_version, self.shelf)
+
+    def _tags_follow_from_key(self, tags: Sequence[str]) -> bool:
+        """Say whether calls with one key have the same tags: the hit path looks at the key alone."""
+        named = {field for tag in tags for field in template(tag).fields}
+        return named <= set(template(self.template).fields)
 
 
 def _name(function: Any) -> str:
@@ -70,12 +80,18 @@ def _name(function: Any) -> str:
 
 
 def _result_type(function: Callable[..., Any]) -> Any:
+    """Resolve the result's annotation alone: parameters may well be annotated for type checkers only."""
+    written = getattr(inspect.unwrap(function), "__annotations__", {}).get("return", Any)
+    if written is None:
+        return type(None)
+    stand_in = type("Result", (), {"__annotations__": {"result": written}, "__module__": function.__module__})
     try:
-        return get_type_hints(function).get("return", Any)
-    except (NameError, TypeError, AttributeError) as error:
+        scope = getattr(inspect.unwrap(function), "__globals__", {})
+        return get_type_hints(stand_in, globalns=scope)["result"]
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:
         raise ConfigurationError(
-            f"the result's annotation cannot be resolved: {error}; import the type where the function is defined, "
-            "outside of TYPE_CHECKING"
+            f"the result's annotation {written!r} cannot be resolved: {error}; import the type where the function is "
+            "defined, outside of TYPE_CHECKING"
         ) from error
 
 
@@ -126,14 +142,14 @@ def _dressed(
 def _behind_near_cache(blueprint: Blueprint, serve: Any) -> Any:
     core, staleness = blueprint.face.core, blueprint.policy.staleness
     near = core.near
-    if near is None or not staleness:
+    if near is None or not staleness or blueprint.shelf is None:
         return serve  # without a near cache, or with a bound of 0, every read asks the server something
     scope = {
         "near": near,
         "monotonic": near.clock.monotonic,
         "wall": near.clock.wall,
         "staleness": staleness,
-        "look_up": near.copies.get,
+        "look_up": blueprint.shelf.get,
         "statistics": core.statistics,
         "serve": serve,
     }

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 FORMAT = 0xE1
-MAX_TAGS = 4_096
+MAX_TAGS = 3_900  # all of them in one command, below the 3,999 arguments of ElastiCache Serverless
 HEAD_MARGIN = 32
 _START = struct.Struct("<BBHI")
 _TIMES = struct.Struct("<QQQ")
@@ -100,7 +100,7 @@ def decode(raw: bytes) -> Entry | None:
     _, codec, count, named = _START.unpack_from(raw)
     ids_end = START_BYTES + count * TAG_ID_BYTES
     end = ids_end + count * VERSION_BYTES
-    if len(raw) < end + TIMES_BYTES or not 0 < named <= count:
+    if len(raw) < end + TIMES_BYTES or not 0 < named <= count <= MAX_TAGS:
         return None
     born_ms, expires_ms, row_version = _TIMES.unpack_from(raw, end)
     ids, versions = raw[START_BYTES:ids_end], raw[ids_end:end]

@@ -8,7 +8,7 @@ its *text*, on purpose: `1` and `"1"` are the same key, as they are in a databas
 script may touch both in cluster mode.
 
 ==================  ====================================================
-`sp:NS:{kKEY}`      entry
+`sp:NS:{kKEY}`      entry; `{h` for a long key, which ends in its digest
 `sp:NS:{kKEY}:l`    lease of that key
 `sp:NS:v:TAGID`     version of a tag (8 random bytes)
 `sp:NS:m:TAGID`     least row version that a load under this tag may have
@@ -42,6 +42,20 @@ _RESERVED = {ord(c): f"%{ord(c):02X}" for c in ":{}%" + "".join(map(chr, range(3
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\Z")
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+
+
+def utf8(text: str) -> bytes:
+    """Return *text* in UTF-8.
+
+    Raises:
+        ConfigurationError: it holds half of a surrogate pair, which no encoding has a form for.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{text[:80]!r} holds a lone surrogate and cannot be a key or tag; decode the input properly first"
+        ) from error
 
 
 def text(value: Any) -> str:
@@ -104,8 +118,16 @@ class Template:
         yield source[last:], False
         if "{" in _FIELD.sub("", source) or "}" in _FIELD.sub("", source):
             raise ConfigurationError(f"template {source!r}: a brace is not closed; write fields as {{name}}")
-        if not source:
-            raise ConfigurationError("a template is empty; give it at least a literal name")
+        if not source or not source.isprintable():
+            raise ConfigurationError(
+                f"template {source!r} is empty or holds control characters; write plain text"
+            )
+        for between in _FIELD.split(source)[2:-1:2]:
+            if ":" not in between:
+                raise ConfigurationError(
+                    f"template {source!r}: two fields with {between!r} between them can make one key of different "
+                    "values; put a ':' between them"
+                )
 
     def check(self, names: Mapping[str, Any] | frozenset[str]) -> None:
         """Raise `ConfigurationError` if a field's first name is not among *names*."""
@@ -126,7 +148,7 @@ class Template:
     def expression(self) -> str:
         """Return Python source that renders this template fast, over variables named as its fields' heads.
 
-        An `int` skips the escape. `text` must be in scope as `_text`, `attribute` as `_attribute`.
+        An `int` skips the escape. `SCOPE` must be in scope.
         """
         pieces = [_hole(part) if is_field else _quoted(part) for part, is_field in self._parts]
         return "f'" + "".join(pieces) + "'"
@@ -135,15 +157,28 @@ class Template:
 def _hole(field: str) -> str:
     head, _, path = field.partition(".")
     if path:
-        return f'{{_text(_attribute({head}, "{path}"))}}'
-    return f"{{{head} if type({head}) is int else _text({head})}}"
+        return f'{{__text(__attribute({head}, "{path}"))}}'
+    return f"{{{head} if __type({head}) is __int else __text({head})}}"
 
 
 def attribute(value: Any, path: str) -> Any:
-    """Follow the dotted *path* from *value* through attributes and mapping keys."""
-    for name in path.split("."):
-        value = value[name] if hasattr(value, "keys") else getattr(value, name)
+    """Follow the dotted *path* from *value* through attributes and mapping keys.
+
+    Raises:
+        ConfigurationError: there is nothing there.
+    """
+    try:
+        for name in path.split("."):
+            value = value[name] if hasattr(value, "keys") else getattr(value, name)
+    except (KeyError, AttributeError) as error:
+        raise ConfigurationError(
+            f"a {type(value).__name__} has no {path!r}; name an attribute that it has"
+        ) from error
     return value
+
+
+SCOPE: dict[str, Any] = {"__text": text, "__attribute": attribute, "__type": type, "__int": int}
+"""What `Template.expression` refers to, under names that no parameter may have."""
 
 
 def _quoted(literal: str) -> str:
@@ -155,7 +190,7 @@ def _resolve(path: str, values: Mapping[str, Any], source: str) -> Any:
     head, _, rest = path.partition(".")
     try:
         return attribute(values[head], rest) if rest else values[head]
-    except (KeyError, AttributeError) as error:
+    except (KeyError, ConfigurationError) as error:
         raise ConfigurationError(f"template {source!r}: no value for field {path!r}") from error
 
 
@@ -178,6 +213,7 @@ class Keyspace:
     """
 
     __slots__ = (
+        "_digested",
         "_entry",
         "_min",
         "_prefix",
@@ -198,6 +234,7 @@ class Keyspace:
         self.namespace = namespace
         self._prefix = f"sp:{namespace}:".encode()
         self._entry = self._prefix + b"{k"
+        self._digested = self._prefix + b"{h"  # not `{k`: no short name may look like a long one's digest
         self._version = self._prefix + b"v:"
         self._min = self._prefix + b"m:"
         self.guard = self._prefix + b"guard"
@@ -208,9 +245,10 @@ class Keyspace:
 
     def entry(self, name: str) -> bytes:
         """Return the entry's key; a name above `MAX_KEY_BYTES` ends in a digest instead."""
-        raw = name.encode()
+        raw = utf8(name)
         if len(raw) > MAX_KEY_BYTES:
-            raw = raw[: MAX_KEY_BYTES - 33] + b"~" + blake2b(raw, digest_size=16).hexdigest().encode()
+            digest = blake2b(raw, digest_size=16).hexdigest().encode()
+            return self._digested + raw[: MAX_KEY_BYTES - 33] + b"~" + digest + b"}"
         return self._entry + raw + b"}"
 
     def lease(self, name: str) -> bytes:

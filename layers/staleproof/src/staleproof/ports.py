@@ -20,6 +20,13 @@ JournalId = str
 that was deleted and begun anew within the millisecond."""
 
 
+JOURNAL_HORIZON_MS = 15 * 60 * 1_000
+"""How far back a journal reaches for near caches, unless a link to another region needs more."""
+
+TRIM_EVERY = 1_024
+"""Invalidations between two trims by the provider itself, so that a journal is bounded without a scheduler."""
+
+
 def journal_id(place: str, event: str) -> JournalId:
     """Return the id of the record of *event* at *place*, `milliseconds-sequence` as Redis streams write it."""
     return f"{place}#{event}"

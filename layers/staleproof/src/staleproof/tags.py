@@ -31,7 +31,12 @@ def tag_id(tag: str) -> TagId:
     Raises:
         ConfigurationError: the tag is empty or longer than `MAX_TAG_BYTES`.
     """
-    raw = tag.encode()
+    try:
+        raw = tag.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"tag {tag[:80]!r} holds a lone surrogate; decode the input properly first"
+        ) from error
     if not 0 < len(raw) <= MAX_TAG_BYTES:
         raise ConfigurationError(
             f"tag {tag[:80]!r} has {len(raw)} bytes; use 1 to {MAX_TAG_BYTES} (hash long parts)"

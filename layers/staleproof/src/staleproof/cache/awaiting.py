@@ -45,7 +45,7 @@ class AwaitingOperations(Face):
         core = self.core
         near = core.near_for(call)
         if near is not None:
-            copy = near.at_hand(call.key, call.policy.staleness)
+            copy = near.at_hand(call)
             if copy is not None:
                 core.statistics.near_hits += 1
                 return copy.value  # type: ignore[no-any-return]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from staleproof.entry import prefix
+from staleproof.errors import ConfigurationError
 from staleproof.tags import ROOT, tag_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+    from staleproof.cache.near import Copy
     from staleproof.codecs import MsgpackCodec
     from staleproof.policies.policy import Policy
     from staleproof.tags import TagId
+
+
+MAX_TEXT = 4_096
+"""Characters of a key: a near cache reads its last journal record again at every check."""
+
+MAX_ROW_VERSION = 2**64
 
 
 @lru_cache(maxsize=16_384)
@@ -34,9 +43,10 @@ class Call:
         codec: how it is written and read back.
         tags_from: further tags, from the loaded value; or None.
         row_version: the version of the loaded row, from the value; or None.
+        shelf: where the decorated function finds its own near copies; or None.
     """
 
-    __slots__ = ("codec", "expected", "key", "policy", "row_version", "tags", "tags_from")
+    __slots__ = ("codec", "expected", "key", "policy", "row_version", "shelf", "tags", "tags_from")
 
     def __init__(
         self,
@@ -46,17 +56,50 @@ class Call:
         codec: MsgpackCodec[Any],
         tags_from: Callable[[Any], Iterable[str]] | None = None,
         row_version: Callable[[Any], int | None] | None = None,
+        shelf: dict[str, Copy] | None = None,
     ) -> None:
+        check_text("key", key)
         self.key = key
         self.tags, self.expected = _tag_ids(tags, codec.codec_id)
         self.policy = policy
         self.codec = codec
         self.tags_from = tags_from
         self.row_version = row_version
+        self.shelf = shelf
 
     def revealed(self, value: Any) -> list[TagId]:
         """Return the ids of the tags that only *value* names, without those the call names itself."""
         if self.tags_from is None:
             return []
+        revealed = self.tags_from(value)
+        if isinstance(revealed, str) or not isinstance(revealed, Iterable):
+            raise ConfigurationError(f"tags_from returned {revealed!r}; return a list of tags")
         named = set(self.tags)
-        return [tag for tag in dict.fromkeys(map(tag_id, self.tags_from(value))) if tag not in named]
+        return [tag for tag in dict.fromkeys(map(_checked_id, revealed)) if tag not in named]
+
+    def row_of(self, value: Any) -> int | None:
+        """Return the version of the source row behind *value*, if the call tells it.
+
+        Raises:
+            ConfigurationError: it is no integer that fits 64 bits.
+        """
+        row = self.row_version(value) if self.row_version else None
+        if row is not None and (type(row) is not int or not 0 <= row < MAX_ROW_VERSION):
+            raise ConfigurationError(
+                f"row_version returned {row!r}; return an integer from 0 to 2^64 - 1, or None"
+            )
+        return row
+
+
+def check_text(field: str, text: str) -> None:
+    """Raise `ConfigurationError` if a key or tag is longer than what a journal record should carry."""
+    if len(text) > MAX_TEXT:
+        raise ConfigurationError(
+            f"{field} {text[:80]!r}… has {len(text)} characters; the limit is {MAX_TEXT}: hash long parts"
+        )
+
+
+def _checked_id(tag: object) -> TagId:
+    if not isinstance(tag, str):
+        raise ConfigurationError(f"tags_from returned the tag {tag!r}; build tags with `staleproof.key`")
+    return tag_id(tag)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from staleproof.cache.call import Call
+from staleproof.cache.call import MAX_ROW_VERSION, Call, check_text
 from staleproof.cache.core import Core
 from staleproof.cache.near import NearCache
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -82,15 +82,19 @@ class Face:
         row_version: int | None = None,
         lag: float | str = 0,
     ) -> Invalidation:
-        """Return the record of an invalidation that begins here and now."""
+        """Return the record of an invalidation that begins here and now.
+
+        Raises:
+            ConfigurationError: a tag or key is no text or too long, or the row version is out of range.
+        """
         return Invalidation(
             id=new_id(),
             origin=self.core.region,
             namespace=self.core.namespace,
-            tags=_distinct(tags),
-            keys=_distinct(keys),
+            tags=_distinct("tags", tags),
+            keys=_distinct("keys", keys),
             clear=clear,
-            row_version=row_version,
+            row_version=_checked(row_version),
             lag_ms=round(seconds(lag, "lag") * 1_000) if lag else 0,
             at_ms=int(self.core.clock.wall() * 1_000),
             cause=_ORIGIN,
@@ -103,5 +107,19 @@ class Face:
             self.core.near.forget(invalidation, places[-1])
 
 
-def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
+def _distinct(field: str, texts: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(texts, str):
+        raise ConfigurationError(f"{field}={texts!r} is one text; pass a list: {field}=[{texts!r}]")
+    for text in texts:
+        if not isinstance(text, str):
+            raise ConfigurationError(
+                f"{field}: {text!r} is no text; build keys and tags with `staleproof.key`"
+            )
+        check_text(field, text)
     return tuple(texts) if len(texts) <= 1 else tuple(dict.fromkeys(texts))
+
+
+def _checked(row_version: int | None) -> int | None:
+    if row_version is not None and (type(row_version) is not int or not 0 <= row_version < MAX_ROW_VERSION):
+        raise ConfigurationError(f"row_version={row_version!r} is no integer from 0 to 2^64 - 1")
+    return row_version

@@ -34,6 +34,7 @@ from staleproof.tags import ROOT, TagId
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from staleproof.cache.call import Call
     from staleproof.events import Invalidation
 
 DEFAULT_MAX_COPIES = 10_000
@@ -43,13 +44,26 @@ _START = (-1, -1)
 
 
 class Copy:
-    """One value held in the process, until both clocks have passed its deadlines."""
+    """One value held in the process, until both clocks have passed its deadlines.
 
-    __slots__ = ("ids", "monotonic_deadline", "used", "value", "wall_deadline")
+    Attributes:
+        value: what is served.
+        ids: all tags of the entry it came from, those that the value revealed included.
+        tags, kind: what the call that read it named: another call's copy is not for this one.
+        shelf: where the decorated function's hit path looks, if the copy is its own.
+        used: whether it was served since the last time room was made.
+    """
 
-    def __init__(self, value: Any, ids: Sequence[TagId], now: Instant, life: float | None) -> None:
+    __slots__ = ("ids", "kind", "monotonic_deadline", "shelf", "tags", "used", "value", "wall_deadline")
+
+    def __init__(
+        self, value: Any, ids: Sequence[TagId], call: Call, now: Instant, life: float | None
+    ) -> None:
         self.value = value
         self.ids = ids
+        self.tags = call.tags
+        self.kind = call.codec.kind
+        self.shelf = call.shelf
         self.used = False
         self.monotonic_deadline = float("inf") if life is None else now.monotonic + life
         self.wall_deadline = float("inf") if life is None else now.wall + life
@@ -132,6 +146,17 @@ class NearCache:
         with self._lock:
             self._apply(invalidation, journal_order(place))
 
+    def discard(self, key: str) -> None:
+        """Drop one copy, if there is one."""
+        with self._lock:
+            self._drop(key)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child process: a thread of the parent may have held the lock, in the middle of a change."""
+        self._lock = threading.Lock()
+        self._hidden = False
+        self.reset()
+
     def reset(self) -> None:
         """Drop everything and follow from wherever the journal then ends."""
         with self._lock:
@@ -165,20 +190,22 @@ class NearCache:
 
     # --- copies ----------------------------------------------------------------------------------
 
-    def get(self, key: str, staleness: float, now: Instant) -> Copy | None:
-        """Return the copy of *key* if it may be served to a read that began at *now*."""
+    def get(self, call: Call, now: Instant) -> Copy | None:
+        """Return the copy that *call* may have if its read began at *now*."""
         synced = self.synced  # before the look-up: see "order of reads"
-        if now.elapsed(synced) > staleness:
+        if now.elapsed(synced) > (call.policy.staleness or 0.0):
             return None
-        copy = self.copies.get(key)
+        copy = self.copies.get(call.key)
         if copy is None or now.monotonic >= copy.monotonic_deadline or now.wall >= copy.wall_deadline:
+            return None
+        if copy.tags != call.tags or copy.kind is not call.codec.kind:
             return None
         copy.used = True
         return copy
 
-    def at_hand(self, key: str, staleness: float | None) -> Copy | None:
-        """Return the copy of *key* if a read that begins now may have it without asking; a bound of 0 always asks."""
-        return self.get(key, staleness, self.clock.now()) if staleness else None
+    def at_hand(self, call: Call) -> Copy | None:
+        """Return the copy that *call* may have without asking, if it begins now; a bound of 0 always asks."""
+        return self.get(call, self.clock.now()) if call.policy.staleness else None
 
     def insert(self, key: str, copy: Copy, ticket: Position) -> bool:
         """Keep *copy* unless the journal has named its key or one of its tags since *ticket*; say whether."""
@@ -190,6 +217,8 @@ class NearCache:
                 return False
             self._drop(key)
             self.copies[key] = copy
+            if copy.shelf is not None:
+                copy.shelf[key] = copy
             for tag in copy.ids:
                 if tag != ROOT:
                     self._by_tag.setdefault(tag, set()).add(key)
@@ -203,6 +232,8 @@ class NearCache:
         copy = self.copies.pop(key, None)
         if copy is None:
             return
+        if copy.shelf is not None:
+            copy.shelf.pop(key, None)
         for tag in copy.ids:
             keys = self._by_tag.get(tag)
             if keys is not None:
@@ -211,6 +242,9 @@ class NearCache:
                     del self._by_tag[tag]
 
     def _drop_all(self) -> None:
+        for key, copy in self.copies.items():
+            if copy.shelf is not None:
+                copy.shelf.pop(key, None)
         self.copies.clear()
         self._by_tag.clear()
 

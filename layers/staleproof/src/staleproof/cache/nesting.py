@@ -12,6 +12,7 @@ of the process is under way (`NearCache.shown` is `NEVER`), and hits then take t
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -53,9 +54,21 @@ def load() -> Iterator[None]:
         _inside.reset(token)
 
 
+def _begin_anew() -> None:
+    """In a child process: no load of the parent's other threads goes on here, and no lock of theirs is released."""
+    global _lock, _under_way  # noqa: PLW0603
+    _lock = threading.Lock()
+    _under_way = 0
+    for near in list(_near_caches):
+        near.after_fork()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
 def _count(step: int) -> None:
     global _under_way  # noqa: PLW0603 - one process, one count
     with _lock:
-        _under_way += step
+        _under_way = max(0, _under_way + step)
         for near in list(_near_caches):
             near.hide(hidden=_under_way > 0)

@@ -55,13 +55,12 @@ def settle(core: Core, call: Call, verdict: Hit | Miss | Partial) -> Plan[Hit | 
 def follow(core: Core, near: NearCache, call: Call) -> Plan[Copy | None]:
     """Return the near copy after bringing the near cache up to now; None if there is no usable copy."""
     now = core.clock.now()
-    staleness = call.policy.staleness or 0.0
     # A bound of 0 always asks: two readings of a coarse clock may be equal, with an acknowledgement between.
-    copy = near.get(call.key, staleness, now) if staleness else None
+    copy = near.get(call, now) if call.policy.staleness else None
     if copy is not None or call.key not in near.copies:
         return copy
     yield from catch_up(near)
-    return near.get(call.key, staleness, now)
+    return near.get(call, now)
 
 
 def catch_up(near: NearCache) -> Plan[None]:
@@ -102,4 +101,4 @@ def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | No
     life = max(0.0, entry.expires_ms / 1_000 - now.wall) if entry.expires_ms else None
     if life is not None and call.policy.ttl is not None:
         life = min(life, call.policy.ttl)  # another host's clock may run ahead
-    near.insert(call.key, Copy(value, entry.tag_ids, now, life), ticket)
+    near.insert(call.key, Copy(value, entry.tag_ids, call, now, life), ticket)

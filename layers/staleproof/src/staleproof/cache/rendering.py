@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.errors import ConfigurationError
-from staleproof.keys import attribute, template, text
+from staleproof.keys import SCOPE, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,7 +106,7 @@ def _expression(signature: Signature, source: str) -> str:
 
 
 def _compiled(signature: Signature, source: str, name: str, names: Mapping[str, Any]) -> Any:
-    scope: dict[str, Any] = {"_text": text, "_attribute": attribute, **names}
+    scope: dict[str, Any] = {**SCOPE, **names}
     for parameter in signature.parameters.values():
         if parameter.default is not Parameter.empty:
             scope[f"__default_{parameter.name}"] = parameter.default
@@ -119,6 +119,10 @@ def _compiled(signature: Signature, source: str, name: str, names: Mapping[str, 
 def _parameters(signature: Signature) -> Iterator[str]:
     parameters = list(signature.parameters.values())
     for at, parameter in enumerate(parameters):
+        if parameter.name.startswith("__"):
+            raise ConfigurationError(
+                f"the parameter {parameter.name!r} begins with '__'; give it another name"
+            )
         if parameter.kind is Parameter.KEYWORD_ONLY and not _starred(parameters[:at]):
             yield "*"
         default = f"=__default_{parameter.name}" if parameter.default is not Parameter.empty else ""

@@ -65,14 +65,22 @@ class MsgpackCodec(Generic[T]):
         """Return the bytes of *value*.
 
         Raises:
-            CodecError: it holds something MessagePack cannot carry.
+            CodecError: it holds something MessagePack cannot carry, or could not be read back as the declared type.
         """
         try:
-            return _encoder.encode(value)
+            raw = _encoder.encode(value)
         except (TypeError, OverflowError, msgspec.MsgspecError, RecursionError) as error:
             raise CodecError(
                 f"a {type(value).__name__} cannot be stored: {error}; return builtins, dataclasses or Structs"
             ) from error
+        try:
+            self._decode(raw)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            # Stored, it would be a miss at every read, without a word.
+            raise CodecError(
+                f"a {type(value).__name__} is no {self.kind!r}: {error}; mend the annotation, or what is returned"
+            ) from error
+        return raw
 
     def decode(self, payload: bytes | memoryview) -> T:
         """Return the value of *payload*.

@@ -24,7 +24,7 @@ PART = 64
 """Targets a journal record holds at most: a near cache reads its last record again at every check."""
 
 _Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TAG_BYTES)]
-_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=8 * MAX_KEY_BYTES)]
+_Key = Annotated[str, msgspec.Meta(max_length=8 * MAX_KEY_BYTES)]
 
 
 class Cause(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

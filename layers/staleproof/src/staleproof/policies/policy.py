@@ -62,6 +62,9 @@ class Policy:
             )
         return Policy(**{**{name: getattr(self, name) for name in self.__slots__}, **changes})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, ({name: getattr(self, name) for name in self.__slots__},)
+
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
         return f"Policy({fields})"
@@ -86,6 +89,10 @@ class Policy:
     def tag_ttl_ms(self) -> int:
         """The life of a tag version that must outlive the entries that name it, 0 for ever."""
         return 0 if self.ttl is None else self.ttl_ms + self.lease_ms + TAG_MARGIN_MS
+
+
+def _made(fields: dict[str, Any]) -> Policy:
+    return Policy(**fields)
 
 
 DEFAULT_POLICY = Policy()

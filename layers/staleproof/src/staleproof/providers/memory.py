@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import os
 import threading
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakSet
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.entry import head_bytes
 from staleproof.events.invalidation import genesis
 from staleproof.keys import Keyspace
 from staleproof.policies import guard as guards
-from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
+from staleproof.ports import (
+    JOURNAL_HORIZON_MS,
+    TRIM_EVERY,
+    Begun,
+    JournalId,
+    JournalPage,
+    Observed,
+    Snapshot,
+)
 from staleproof.providers.memory_journal import MemoryJournal
 from staleproof.tags import VERSION_BYTES
 
@@ -32,6 +42,17 @@ DEFAULT_MAX_CELLS = 1_000_000
 class _Cell(NamedTuple):
     value: bytes
     deadline: float | None
+
+
+_TABLES: WeakSet[MemoryProvider] = WeakSet()
+
+
+def _unlock_after_fork() -> None:
+    for table in _TABLES:
+        table._lock = threading.RLock()  # noqa: SLF001 - a thread that the child does not have may hold it
+
+
+os.register_at_fork(after_in_child=_unlock_after_fork)
 
 
 class MemoryProvider:
@@ -53,6 +74,8 @@ class MemoryProvider:
         self._lock = threading.RLock()
         self._cells: dict[bytes, _Cell] = {}
         self._journal = MemoryJournal(clock)
+        self._invalidations = count(1)
+        _TABLES.add(self)
 
     # --- cells -------------------------------------------------------------------------------
 
@@ -170,6 +193,8 @@ class MemoryProvider:
             for key in [key for each in invalidations for key in each.keys]:
                 self.drop(self.keys.entry(key))
                 self.drop(self.keys.lease(key))
+            if next(self._invalidations) % TRIM_EVERY == 0:
+                self._journal.trim(JOURNAL_HORIZON_MS)
             return [self._journal.append(part) for each in invalidations for part in each.parts()]
 
     def _bump(self, tags: Sequence[TagId]) -> None:

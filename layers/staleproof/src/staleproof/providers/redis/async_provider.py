@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import NoScriptError
 
 from staleproof.keys import Keyspace
-from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
+from staleproof.ports import JOURNAL_HORIZON_MS, TRIM_EVERY, Begun, JournalId, JournalPage, Observed, Snapshot
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
 from staleproof.providers.redis.failures import translate
 from staleproof.providers.redis.journal import JournalSteps
-from staleproof.providers.redis.provider import JOURNAL_HORIZON_MS, TRIM_EVERY
 from staleproof.providers.redis.steps import Exchange
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import NoScriptError
 
 from staleproof.keys import Keyspace
-from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
+from staleproof.ports import JOURNAL_HORIZON_MS, TRIM_EVERY, Begun, JournalId, JournalPage, Observed, Snapshot
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
 from staleproof.providers.redis.failures import translate
 from staleproof.providers.redis.journal import JournalSteps
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
     R = TypeVar("R")
-
-JOURNAL_HORIZON_MS = 15 * 60 * 1_000
-"""How far back a journal reaches for near caches, unless a link to another region needs more."""
-
-TRIM_EVERY = 1_024
-"""Invalidations between two trims by the provider itself, so that a journal is bounded without a scheduler."""
 
 
 class RedisProvider:
