@@ -116,8 +116,15 @@ class SimulatedRedis:
         return known[digest.decode()](*keys, *arguments)
 
     def do_eval(self, body: bytes, count: bytes, *rest: bytes) -> Any:
-        assert (body, count) == (scripts.FENCE.body, b"1")
-        return self.fence(*rest)
+        assert count == b"1"
+        return self.fence(*rest) if body == scripts.FENCE.body else self.guard(*rest)
+
+    def guard(self, key: bytes, fresh: bytes) -> bytes:
+        held = self.get(key)
+        if held is None or len(held) != len(fresh) or held[:8] == bytes(8):
+            held = fresh
+            self.strings[key] = (fresh, None)
+        return held
 
     def promote(self, lease: bytes, entry: bytes, staged: bytes, token: bytes, keep: bytes) -> int:
         if self.get(lease) != token:

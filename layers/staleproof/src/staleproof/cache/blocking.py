@@ -108,10 +108,11 @@ class BlockingOperations(Face):
         """Store *value*; copies of the key anywhere else are invalidated first.
 
         The value counts as loaded now: where it was read from a source some time ago, use `get_or_load`, which
-        fences the time between.
+        fences the time between. An invalidation that comes meanwhile wins, and so does a load that begins meanwhile.
         """
+        call = self.call(key, tags, policy)
         self.evict(key)
-        run(plans.put(self.core, self.call(key, tags, policy), value), self.provider)
+        run(plans.put(self.core, call, value), self.provider)
 
     def invalidate(
         self,

@@ -97,18 +97,6 @@ class Store(NamedTuple):
         return provider.store(*self)
 
 
-class Put(NamedTuple):
-    """Store and break any lease; no reply."""
-
-    key: str
-    entry: bytes
-    ttl_ms: int
-
-    def on(self, provider: Any) -> Any:
-        """Ask *provider*."""
-        return provider.put(*self)
-
-
 class Release(NamedTuple):
     """Give a lease back; no reply."""
 
@@ -130,7 +118,7 @@ class Pause(NamedTuple):
     seconds: float
 
 
-ProviderCommand = Read | ReadFollowing | Follow | FindEnd | Begin | TakeSnapshot | Store | Put | Release
+ProviderCommand = Read | ReadFollowing | Follow | FindEnd | Begin | TakeSnapshot | Store | Release
 Command = ProviderCommand | Load | Pause
 
 R = TypeVar("R")

@@ -23,19 +23,19 @@ Rules: no I/O here, no plan over forty lines, no `yield` of a command outside th
 from __future__ import annotations
 
 import os
-from random import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from staleproof.cache.commands import Begin, Load, Pause, Put, Read, Release, Store, TakeSnapshot
+from staleproof.cache.commands import Begin, Load, Read, Release, Store, TakeSnapshot
 from staleproof.cache.core import Hit
+from staleproof.cache.patience import Patience
 from staleproof.cache.reading import catch_up, follow, keep, look, look_following, settle
 from staleproof.entry import Entry, carries, encode
-from staleproof.errors import ProviderError
+from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
 from staleproof.policies import guard
 from staleproof.policies.judgement import Miss, Partial, acceptable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from staleproof.cache.call import Call
     from staleproof.cache.commands import Plan
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from staleproof.ports import Begun, Snapshot
     from staleproof.tags import TagId
 
+R = TypeVar("R")
+
 LEASE_BYTES = 12
-FIRST_PAUSE = 0.002
-LONGEST_PAUSE = 0.1
 
 
 def serve(core: Core, call: Call) -> Plan[Any]:
@@ -82,19 +82,51 @@ def fill(core: Core, call: Call, miss: Miss, ticket: Position | None) -> Plan[An
     core.statistics.missed(miss.reason)
     predicted = miss.entry.revealed_ids if miss.entry and call.tags_from else []
     tags = list(dict.fromkeys([*call.tags, *predicted]))
+    return (yield from leased(call, lambda lease: fill_under(core, call, tags, lease, ticket)))
+
+
+def refresh(core: Core, call: Call) -> Plan[Any]:
+    """Load anew whatever is stored. Another's load under way began earlier, so its value is not taken."""
+    near = core.near_for(call)
+    ticket = None
+    if near is not None:
+        near.discard(call.key)
+        yield from catch_up(near)
+        ticket = near.position()
+    return (yield from leased(call, lambda lease: refresh_under(core, call, lease, ticket)))
+
+
+def leased(call: Call, work: Callable[[bytes], Plan[R]]) -> Plan[R]:
+    """Do *work* with a lease of a fresh name, and give it back whatever happens: an interruption too.
+
+    Only where the server cannot be reached the lease is left to run out: asking again would double the wait.
+    """
     lease = os.urandom(LEASE_BYTES)
-    deadline = core.clock.monotonic() + call.policy.patience
-    pause = FIRST_PAUSE
-    begun: Begun = yield begin(call, tags, lease)
-    while not begun.leased:
-        if core.clock.monotonic() >= deadline:
-            return (yield from load_unstored(core))
-        yield Pause(pause * (0.5 + random()))
-        pause = min(2 * pause, LONGEST_PAUSE)
+    try:
+        return (yield from work(lease))
+    except (ProviderUnavailableError, GeneratorExit):
+        raise
+    except BaseException:
+        yield from give_back(call.key, lease)
+        raise
+
+
+def fill_under(
+    core: Core, call: Call, tags: Sequence[TagId], lease: bytes, ticket: Position | None
+) -> Plan[Any]:
+    """Take the lease and load, or wait until somebody else's load is there or patience is over."""
+    patience = Patience(call.policy.patience, core.clock)
+    begun = yield from begin(call, tags, lease)
+    while begun is not None and not begun.leased:
+        if patience.is_over():
+            return (yield from load_unstored(core, "patience"))
+        yield patience.pause()
         found = yield from look(core, call)
         if isinstance(found, Hit):
             return waited(core, call, found, ticket)
-        begun = yield begin(call, tags, lease)
+        begun = yield from begin(call, tags, lease)
+    if begun is None:
+        return (yield from load_unstored(core, "provider"))
     if carries(begun.head, call.tags, begun.snapshot.versions[: len(call.tags)]):
         # The last holder stored between our look and our lease: without this, each of a crowd would load in turn.
         found = yield from look(core, call)
@@ -111,34 +143,34 @@ def waited(core: Core, call: Call, found: Hit, ticket: Position | None) -> Any:
     return found.value
 
 
-def refresh(core: Core, call: Call) -> Plan[Any]:
-    """Load anew whatever is stored. Another's load under way began earlier, so its value is not taken."""
-    lease = os.urandom(LEASE_BYTES)
-    deadline = core.clock.monotonic() + call.policy.patience
-    ticket = None
-    near = core.near_for(call)
-    if near is not None:
-        yield from catch_up(near)
-        ticket = near.position()
+def refresh_under(core: Core, call: Call, lease: bytes, ticket: Position | None) -> Plan[Any]:
+    """Take the lease, whoever has it now, and load."""
+    patience = Patience(call.policy.patience, core.clock)
     while True:
-        begun: Begun = yield begin(call, call.tags, lease)
+        begun = yield from begin(call, call.tags, lease)
+        if begun is None:
+            return (yield from load_unstored(core, "provider"))
         if begun.leased:
             return (yield from load(core, call, call.tags, begun, lease, ticket))
-        if core.clock.monotonic() >= deadline:
-            return (yield from load_unstored(core))
-        yield Pause(LONGEST_PAUSE * random())
+        if patience.is_over():
+            return (yield from load_unstored(core, "patience"))
+        yield patience.pause()
 
 
-def begin(call: Call, tags: Sequence[TagId], lease: bytes) -> Begin:
-    """Return the command that opens a load of *call*."""
+def begin(call: Call, tags: Sequence[TagId], lease: bytes) -> Plan[Begun | None]:
+    """Snapshot *tags* and ask for the lease; None if the server takes no writes (it is full): reads go on unstored."""
     policy = call.policy
-    return Begin(call.key, tags, lease, policy.lease_ms, policy.tag_ttl_ms, call.tags_from is not None)
+    guarded = call.tags_from is not None
+    try:
+        return (yield Begin(call.key, tags, lease, policy.lease_ms, policy.tag_ttl_ms, guarded))  # type: ignore[no-any-return]
+    except ProviderRejectedError:
+        return None
 
 
-def load_unstored(core: Core) -> Plan[Any]:
-    """Load for oneself when another's lease outlasts the policy's patience."""
+def load_unstored(core: Core, reason: str) -> Plan[Any]:
+    """Load for oneself alone."""
     core.statistics.loads += 1
-    core.statistics.left_unstored("patience")
+    core.statistics.left_unstored(reason)
     return (yield Load())
 
 
@@ -148,12 +180,8 @@ def load(
     """Load under a lease that is ours, and store what may be stored."""
     born_ms = int(core.clock.wall() * 1_000)
     core.statistics.loads += 1
-    try:
-        value = yield Load()
-        entry = yield from compose(core, call, tags, begun.snapshot, value, born_ms)
-    except BaseException:
-        yield from give_back(call.key, lease)
-        raise
+    value = yield Load()
+    entry = yield from compose(core, call, tags, begun.snapshot, value, born_ms)
     if entry is None:
         yield from give_back(call.key, lease)
         return value
@@ -177,7 +205,7 @@ def compose(
             return None
         versions.update(zip(late, after.versions, strict=True))
         least.extend(after.min_versions)
-    row = call.row_version(value) if call.row_version else None
+    row = call.row_of(value)
     if not acceptable(row, least):
         core.statistics.left_unstored("lagging")
         return None
@@ -228,12 +256,20 @@ def give_back(key: str, lease: bytes) -> Plan[None]:
 # --- writing --------------------------------------------------------------------------------------
 
 
-def put(core: Core, call: Call, value: Any) -> Plan[None]:
-    """Store *value* as if its load began now: snapshot first, then write over whatever is there."""
+def put(core: Core, call: Call, value: Any) -> Plan[bool]:
+    """Store *value* as if its load began now; say whether it was stored. The key must just have been invalidated.
+
+    Under a lease like any load: an invalidation that comes meanwhile breaks it, and the value is not stored after it.
+    """
+    return (yield from leased(call, lambda lease: put_under(core, call, value, lease)))
+
+
+def put_under(core: Core, call: Call, value: Any, lease: bytes) -> Plan[bool]:
+    """Take the lease, if nobody else has it, and store."""
     born_ms = int(core.clock.wall() * 1_000)
-    policy = call.policy
-    ids = [*call.tags, *call.revealed(value)]
-    snapshot: Snapshot = yield TakeSnapshot(ids, policy.tag_ttl_ms, guard=False)
-    versions = dict(zip(ids, snapshot.versions, strict=True))
-    entry = sealed(call, ids, versions, value, born_ms, None)
-    yield Put(call.key, encode(entry), policy.ttl_ms)
+    begun = yield from begin(call, call.tags, lease)
+    if begun is None or not begun.leased:
+        return False
+    versions = dict(zip(call.tags, begun.snapshot.versions, strict=True))
+    entry = sealed(call, call.tags, versions, value, born_ms, None)
+    return (yield from store(core, call, entry, lease))

@@ -13,7 +13,13 @@ import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
 
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
-from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, OPTIONS, where
+from staleproof.providers.redis.connections import (
+    DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_TIMEOUT,
+    OPTIONS,
+    checked_timeout,
+    where,
+)
 from staleproof.providers.redis.failures import TIMEOUTS, TRANSPORT, translate
 
 if TYPE_CHECKING:
@@ -36,10 +42,11 @@ class AsyncConnections:
             ) from error
         self._pool = pool
         self.where = where(pool.connection_kwargs)
-        self._timeout = timeout
+        self._timeout = checked_timeout(timeout)
         self._max = max_connections
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: list[Any] = []
+        self._doomed: list[Any] = []
         self._turns = asyncio.Semaphore(max_connections)
 
     async def exchange(self, exchange: Exchange) -> list[Any]:
@@ -59,7 +66,7 @@ class AsyncConnections:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop = loop
-            self._idle = []
+            self._idle, self._doomed = [], []
             self._turns = asyncio.Semaphore(self._max)
 
     async def _wait_for_turn(self, turns: asyncio.Semaphore) -> None:
@@ -72,8 +79,10 @@ class AsyncConnections:
             ) from error
 
     async def _exchange(self, exchange: Exchange) -> list[Any]:
+        while self._doomed:
+            await self._doomed.pop().disconnect(nowait=True)
         reused = bool(self._idle)
-        connection = self._idle.pop() if reused else self._pool.make_connection()
+        connection = self._idle.pop() if reused else self._new()
         try:
             return await self._attempt(connection, exchange)
         except TRANSPORT as error:
@@ -82,7 +91,7 @@ class AsyncConnections:
         except RedisError as error:
             raise translate(error, self.where) from error
         try:
-            return await self._attempt(self._pool.make_connection(), exchange)
+            return await self._attempt(self._new(), exchange)
         except (RedisError, OSError) as error:
             raise translate(error, self.where) from error
 
@@ -105,9 +114,17 @@ class AsyncConnections:
         except ResponseError as error:
             return error
 
+    def _new(self) -> Any:
+        return self._pool.connection_class(**self._pool.connection_kwargs)
+
+    def renew(self) -> None:
+        """See `Connections.renew`; the next exchange closes what was idle."""
+        self._doomed += self._idle
+        self._idle = []
+
     async def close(self) -> None:
         """Close idle connections; the next exchange reconnects."""
-        idle, self._idle = self._idle, []
+        idle, self._idle, self._doomed = self._idle + self._doomed, [], []
         if asyncio.get_running_loop() is self._loop:
             for connection in idle:
                 await connection.disconnect()

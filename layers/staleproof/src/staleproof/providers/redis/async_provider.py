@@ -11,7 +11,7 @@ from staleproof.keys import Keyspace
 from staleproof.ports import JOURNAL_HORIZON_MS, TRIM_EVERY, Begun, JournalId, JournalPage, Observed, Snapshot
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
-from staleproof.providers.redis.failures import translate
+from staleproof.providers.redis.failures import DEMOTED, is_foreign, translate
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.steps import Exchange
 
@@ -73,15 +73,19 @@ class AsyncRedisProvider:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             replies = await self._exchange(exchange)
-            self._check(replies)
+            self._check(replies, foreign=exchange.foreign)
 
-    def _check(self, replies: Sequence[Any]) -> None:
+    def _check(self, replies: Sequence[Any], *, foreign: bool = False) -> None:
         for reply in replies:
-            if isinstance(reply, Exception):
+            if isinstance(reply, Exception) and not (foreign and is_foreign(reply)):
                 raise self._failed(reply)
 
     def _failed(self, error: Exception) -> Exception:
-        return error if isinstance(error, NoScriptError) else translate(error, self._connections.where)
+        if isinstance(error, NoScriptError):
+            return error
+        if isinstance(error, DEMOTED):
+            self._connections.renew()
+        return translate(error, self._connections.where)
 
     async def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `AsyncProvider.read`; the hot path, so without a generator."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 1.0
 DEFAULT_MAX_CONNECTIONS = 64
+MIN_TIMEOUT, MAX_TIMEOUT = 0.001, 3_600.0
 CLIENT_NAME = "staleproof"
 
 OPTIONS: dict[str, Any] = {"protocol": 2, "client_name": CLIENT_NAME, "driver_info": None}
@@ -45,6 +46,18 @@ def _forget_parents() -> None:
 os.register_at_fork(after_in_child=_forget_parents)
 
 
+def checked_timeout(timeout: float) -> float:
+    """Return *timeout*, in seconds.
+
+    Raises:
+        ConfigurationError: it is no time that one could wait.
+    """
+    given: object = timeout
+    if not isinstance(given, int | float) or not MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
+        raise ConfigurationError(f"timeout={timeout!r}: use {MIN_TIMEOUT} to {MAX_TIMEOUT} seconds")
+    return float(timeout)
+
+
 def where(kwargs: dict[str, Any]) -> str:
     """Return the server's address for messages, without credentials."""
     return str(kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}")
@@ -55,7 +68,7 @@ class Connections:
 
     Args:
         url: `redis://`, `rediss://` or `unix://`, as redis-py reads it.
-        timeout: seconds to wait for a connection, and for each reply.
+        timeout: seconds to wait for a connection, and for each send and receive.
         max_connections: how many exchanges may be under way at once; the next waits *timeout* for its turn.
 
     Raises:
@@ -74,15 +87,16 @@ class Connections:
                 f"cache URL: {error}; write redis://host:port/0, or rediss:// for TLS"
             ) from error
         self.where = where(self._pool.connection_kwargs)
-        self._timeout = timeout
+        self._timeout = checked_timeout(timeout)
         self._max = max_connections
         self._reset()
         _POOLS.add(self)
 
     def _reset(self) -> None:
         self._idle: deque[Wire] = deque()
+        self._handed: list[Wire] = []
         self._turns = threading.Condition()
-        self._made = 0
+        self._made = self._waiting = 0
 
     def exchange(self, exchange: Exchange) -> list[Any]:
         """Send the commands and return one reply a command; an error reply is returned as an exception.
@@ -110,7 +124,7 @@ class Connections:
             self._lost(wire, error, again=opened)
         else:
             self._idle.append(wire)
-            if self._made >= self._max:
+            if self._waiting:
                 self._call_next()
             return answer
         return self._anew(packed, replies)
@@ -147,24 +161,44 @@ class Connections:
         self._call_next()
 
     def _call_next(self) -> None:
+        """Hand an idle wire to whoever waits longest, past those who come by just now."""
+        if not self._waiting:
+            return
         with self._turns:
+            with suppress(IndexError):
+                self._handed.append(self._idle.pop())
             self._turns.notify()
 
     def _grow(self) -> Wire:
         """Make a wire, or wait for one if there are as many as there may be."""
         with self._turns:
             if self._made < self._max:
+                # Not by the pool's `make_connection`, which counts for itself, also what a fork left behind.
+                wire = Wire(self._pool.connection_class(**self._pool.connection_kwargs), self._timeout)
                 self._made += 1
-                return Wire(self._pool.make_connection(), self._timeout)
-            if self._turns.wait_for(lambda: bool(self._idle), self._timeout):
-                return self._idle.pop()
+                return wire
+            self._waiting += 1
+            try:
+                self._turns.wait_for(self._offer, self._timeout)
+                return self._handed.pop()
+            except IndexError:
+                pass
+            finally:
+                self._waiting -= 1
         raise ProviderUnavailableError(
             f"all {self._max} connections to {self.where} stayed busy for {self._timeout} s; "
             "raise max_connections or lower the concurrency, then retry"
         )
 
-    def close(self) -> None:
-        """Close idle connections; the next exchange reconnects."""
+    def _offer(self) -> bool:
+        """Say whether a wire was handed over, or lies idle: one may have come back before we began to wait."""
+        if not self._handed:
+            with suppress(IndexError):
+                self._handed.append(self._idle.pop())
+        return bool(self._handed)
+
+    def renew(self) -> None:
+        """Close idle connections, so that the next exchanges look the server up again: it was demoted or replaced."""
         closed = []
         while self._idle:
             with suppress(IndexError):  # another thread may take the last one
@@ -172,3 +206,7 @@ class Connections:
         for wire in closed:
             wire.close()
             self._give_back(wire)
+
+    def close(self) -> None:
+        """Close idle connections; the next exchange reconnects."""
+        self.renew()

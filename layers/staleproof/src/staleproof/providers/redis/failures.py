@@ -18,6 +18,9 @@ TRANSPORT = (theirs.ConnectionError, theirs.TimeoutError, OSError)
 TIMEOUTS = (theirs.TimeoutError, TimeoutError, BlockingIOError)
 """The server is slow or hangs: trying again at once would only wait again."""
 
+DEMOTED = (theirs.ReadOnlyError, theirs.MasterDownError, theirs.ClusterDownError, theirs.BusyLoadingError)
+"""The connection works, but leads to a node that is no primary any more, or not yet one: all others lead there too."""
+
 _PASSING = (
     theirs.BusyLoadingError,
     theirs.ReadOnlyError,
@@ -37,6 +40,11 @@ _PASSING_WORDS = (
     "UNBLOCKED",
 )
 _REJECTED = (theirs.AuthenticationError, theirs.AuthorizationError)
+
+
+def is_foreign(error: Exception) -> bool:
+    """Say whether a command met a key of a type that we never store."""
+    return str(error).startswith("WRONGTYPE")
 
 
 def translate(error: BaseException, where: str) -> ProviderError:

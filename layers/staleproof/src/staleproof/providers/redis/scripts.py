@@ -5,6 +5,7 @@ script      KEYS                                ARGV                        retu
 ==========  ==================================  ==========================  ============  =============
 `PROMOTE`   lease, entry, staged entry          lease name, keep (1 or 0)   1 if stored   O(1)
 `RELEASE`   lease                               lease name                  1 if ours     O(1)
+`GUARD`     guard                               a fresh guard               what stands   O(1), 4 kB
 `FENCE`     least row version of a tag          row version, milliseconds   the maximum   O(1)
 ==========  ==================================  ==========================  ============  =============
 
@@ -43,6 +44,15 @@ return 1
 RELEASE = _script(b"""
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
+""")
+
+# A fresh guard is written only over one that nobody may rely on. Unconditionally, a second run of the same step could
+# put back what the first run wrote, and hide the bumps between. By its text: it is needed once in a guard's life.
+GUARD = _script(b"""
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' and #held == #ARGV[1] and string.sub(held, 1, 8) ~= string.rep('\\0', 8) then return held end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]
 """)
 
 # Row versions are compared as decimal strings: Lua's numbers are doubles and lose digits above 2^53.

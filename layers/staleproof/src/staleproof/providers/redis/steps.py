@@ -23,7 +23,7 @@ from staleproof.entry import head_bytes
 from staleproof.events import invalidation as records
 from staleproof.policies import guard as guards
 from staleproof.ports import Begun, JournalId, Observed, Snapshot, journal_id
-from staleproof.providers.redis.scripts import FENCE, PROMOTE, RELEASE
+from staleproof.providers.redis.scripts import FENCE, GUARD, PROMOTE, RELEASE
 from staleproof.tags import VERSION_BYTES
 
 if TYPE_CHECKING:
@@ -39,24 +39,35 @@ if TYPE_CHECKING:
     Command: TypeAlias = tuple[Any, ...]
     Step: TypeAlias = Generator["Exchange", list[Any], R]
 
+UNREADABLE_ROW = 2**64
+"""Above every row version: under a fence that cannot be read, nothing is stored (P6)."""
+
 CHUNK = 1_000
 """Keys that a command names at most: ElastiCache Serverless refuses 4,000 arguments."""
+
+MEMOISED_TAGS = 16
+"""Tags of one read whose packed form is remembered; more of them seldom come again, and would hold memory."""
 
 STAGED_TTL_MS = 60_000
 """How long a staged value without a time to live may wait for its promotion."""
 
 
 class Exchange(NamedTuple):
-    """Packed commands for one connection, and the number of replies to read."""
+    """Packed commands for one connection, and the number of replies to read.
+
+    Attributes:
+        foreign: whether a key of another type is met as an error among the replies: it is a miss, not a failure.
+    """
 
     packed: bytes
     replies: int
+    foreign: bool = False
 
 
-def commands(each: Iterable[Command]) -> Exchange:
+def commands(each: Iterable[Command], *, foreign: bool = False) -> Exchange:
     """Pack *each* command into one exchange."""
     packed = list(map(pack_command, each))
-    return Exchange(b"".join(packed), len(packed))
+    return Exchange(b"".join(packed), len(packed), foreign)
 
 
 class Steps:
@@ -82,7 +93,8 @@ class Steps:
     def look(self, key: str, tags: Sequence[TagId]) -> bytes:
         """Pack the entry and its tags' versions as one MGET, so as one moment."""
         name = self.keys.entry(key)
-        versions = self._packed_versions(tags if type(tags) is tuple else tuple(tags))
+        few = len(tags) <= MEMOISED_TAGS
+        versions = (self._packed_versions if few else self._pack_versions)(tuple(tags))
         return b"*%d\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n%b" % (len(tags) + 2, len(name), name, versions)
 
     def _pack_versions(self, tags: tuple[TagId, ...]) -> bytes:
@@ -103,8 +115,8 @@ class Steps:
         must come.
         """
         offered = _random_versions(tags)
-        replies = yield commands(self._capture(tags, offered, tag_ttl_ms, guard=guard))
-        return (yield from self._captured(offered, replies, guard=guard))
+        replies = yield commands(self._capture(tags, offered, tag_ttl_ms, guard=guard), foreign=True)
+        return (yield from self._captured(tags, offered, replies, tag_ttl_ms, guard=guard))
 
     def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
@@ -114,10 +126,10 @@ class Steps:
         take: Command = ("SET", self.keys.lease(key), lease, "NX", "GET", "PX", lease_ms)
         peek: Command = ("GETRANGE", self.keys.entry(key), 0, head_bytes(len(tags)) - 1)
         *replies, holder, head = yield commands(
-            [*self._capture(tags, offered, tag_ttl_ms, guard=guard), take, peek]
+            [*self._capture(tags, offered, tag_ttl_ms, guard=guard), take, peek], foreign=True
         )
-        snapshot = yield from self._captured(offered, replies, guard=guard)
-        return Begun(snapshot, holder is None or holder == lease, head)
+        snapshot = yield from self._captured(tags, offered, replies, tag_ttl_ms, guard=guard)
+        return Begun(snapshot, holder is None or holder == lease, head if isinstance(head, bytes) else b"")
 
     def _capture(
         self, tags: Sequence[TagId], offered: Sequence[bytes], ttl_ms: int, *, guard: bool
@@ -133,14 +145,22 @@ class Steps:
         if guard:
             yield ("GET", self.keys.guard)
 
-    def _captured(self, offered: Sequence[bytes], replies: list[Any], *, guard: bool) -> Step[Snapshot]:
+    def _captured(
+        self, tags: Sequence[TagId], offered: Sequence[bytes], replies: list[Any], ttl_ms: int, *, guard: bool
+    ) -> Step[Snapshot]:
         held = replies.pop() if guard else None
         rows = replies.pop() if offered else []
-        versions = [known or mine for known, mine in zip(replies, offered, strict=False)]
-        if guard and not guards.usable(held):
-            held = guards.fresh(os.urandom(guards.EPOCH_BYTES))
-            yield commands([("SET", self.keys.guard, held)])
-        return Snapshot(versions, [None if row is None else int(row) for row in rows], held)
+        versions = [mine if known is None else known for known, mine in zip(replies, offered, strict=False)]
+        foreign = [at for at, version in enumerate(versions) if not _is_version(version)]
+        if foreign:
+            # Somebody else's value under our key: no entry can carry it, so it is replaced before the load.
+            life = ("PX", ttl_ms) if ttl_ms else ()
+            yield commands([("SET", self.keys.version(tags[at]), offered[at], *life) for at in foreign])
+            versions = [offered[at] if at in foreign else version for at, version in enumerate(versions)]
+        if guard and not (isinstance(held, bytes) and guards.usable(held)):
+            fresh = guards.fresh(os.urandom(guards.EPOCH_BYTES))
+            (held,) = yield commands([("EVAL", GUARD.body, 1, self.keys.guard, fresh)])
+        return Snapshot(versions, list(map(_row_version, rows)), held)
 
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:
         """Stage the value, then promote it if the lease is ours; one round trip, no value inside a script."""
@@ -191,7 +211,7 @@ class Steps:
         return self._bump % (4 * len(slots) + 2) + b"".join(map(_packed_bump, slots))
 
     def _unlink(self, tags: tuple[TagId, ...]) -> bytes:
-        return b"*%d\r\n$6\r\nUNLINK\r\n%b" % (len(tags) + 1, self._packed_versions(tags))
+        return b"*%d\r\n$6\r\nUNLINK\r\n%b" % (len(tags) + 1, self._pack_versions(tags))
 
     def _evict(self, key: str) -> bytes:
         return commands([("UNLINK", self.keys.entry(key), self.keys.lease(key))]).packed
@@ -207,6 +227,16 @@ class Steps:
 def _packed_bump(slot: int) -> bytes:
     place = b"#%d" % slot
     return b"$6\r\nINCRBY\r\n$3\r\nu32\r\n$%d\r\n%b\r\n$1\r\n1\r\n" % (len(place), place)
+
+
+def _is_version(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) == VERSION_BYTES
+
+
+def _row_version(row: bytes | None) -> int | None:
+    if row is None:
+        return None
+    return int(row) if row.isdigit() else UNREADABLE_ROW
 
 
 def _random_versions(tags: Sequence[TagId]) -> list[bytes]:

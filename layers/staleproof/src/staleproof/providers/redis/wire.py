@@ -81,8 +81,7 @@ class Wire:
 
 
 def _kernel_timeouts(sock: socket.socket, timeout: float) -> None:
-    seconds = int(timeout)
-    value = struct.pack("ll", seconds, max(1, round((timeout - seconds) * 1_000_000)))
+    value = struct.pack("ll", *divmod(round(timeout * 1_000_000), 1_000_000))
     sock.settimeout(None)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
