@@ -113,7 +113,7 @@ class World:
             row_version=version,
             **self.mode.invalidates,
         )
-        for command in parsed(self.steps.invalidate([record])):
+        for command in parsed(self.steps.invalidate([record], [record])):
             yield
             self.server.execute(command)
         self.acknowledged.append((self.clock.now().monotonic, row))

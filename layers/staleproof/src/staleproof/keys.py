@@ -177,7 +177,13 @@ def attribute(value: Any, path: str) -> Any:
     return value
 
 
-SCOPE: dict[str, Any] = {"__text": text, "__attribute": attribute, "__type": type, "__int": int}
+SCOPE: dict[str, Any] = {
+    "__text": text,
+    "__attribute": attribute,
+    "__type": type,
+    "__int": int,
+    "__plain": (int, str),
+}
 """What `Template.expression` refers to, under names that no parameter may have."""
 
 

@@ -10,7 +10,7 @@ from staleproof.cache.near import NearCache
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.codecs import MsgpackCodec
 from staleproof.errors import ConfigurationError
-from staleproof.events.invalidation import Cause, Invalidation, new_id
+from staleproof.events.invalidation import Invalidation, new_id
 from staleproof.policies.duration import seconds
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from staleproof.ports import JournalId
 
 _ANY: MsgpackCodec[Any] = MsgpackCodec(Any)
-_ORIGIN = Cause()
 
 
 class Face:
@@ -97,7 +96,6 @@ class Face:
             row_version=_checked(row_version),
             lag_ms=round(seconds(lag, "lag") * 1_000) if lag else 0,
             at_ms=int(self.core.clock.wall() * 1_000),
-            cause=_ORIGIN,
         )
 
     def acknowledged(self, invalidation: Invalidation, places: Sequence[JournalId]) -> None:

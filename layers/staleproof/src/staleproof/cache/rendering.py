@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.errors import ConfigurationError
-from staleproof.keys import SCOPE, template
+from staleproof.keys import SCOPE, Template, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _STARS: dict[object, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
 _numbers = count(1)
+
+MAX_KEYS = 8_192
+"""Keys that a function's hit path remembers at most, each of at most `MAX_REMEMBERED` characters."""
+
+MAX_REMEMBERED = 128
 
 # `NearCache.get`, unrolled: the library's hottest path. `shown` is read before the copy is looked up,
 # see "order of reads" in `staleproof.cache.near`.
@@ -81,11 +86,41 @@ def hit_path(
         name=named,
         parameters=", ".join(_parameters(signature)),
         arguments=", ".join(_arguments(signature)),
-        key=_expression(signature, key),
+        key=_remembered(signature, key),
     )
-    names = {f"__{each}": value for each, value in scope.items()}
+    names = {"__keys": _Keys(template(key)), **{f"__{each}": value for each, value in scope.items()}}
     wrapper: Callable[..., Any] = _compiled(signature, source, named, names)
     return wrapper
+
+
+class _Keys(dict[Any, str]):
+    """Keys of a template with one field, by the field's value, an `int` or a `str`: a look-up costs half a rendering.
+
+    When full it forgets everything, which needs no lock.
+    """
+
+    __slots__ = ("_template",)
+
+    def __init__(self, source: Template) -> None:
+        super().__init__()
+        self._template = source
+
+    def __missing__(self, value: Any) -> str:
+        key = self._template.render({self._template.fields[0]: value})
+        if len(self) >= MAX_KEYS:
+            self.clear()
+        if len(key) <= MAX_REMEMBERED:
+            self[value] = key
+        return key
+
+
+def _remembered(signature: Signature, source: str) -> str:
+    rendered = _expression(signature, source)
+    fields = template(source).fields
+    if len(fields) != 1 or "." in fields[0]:
+        return rendered
+    # By exact type: `True` equals 1 in a dictionary, and renders otherwise.
+    return f"__keys[{fields[0]}] if __type({fields[0]}) in __plain else {rendered}"
 
 
 def _renderer(signature: Signature, expression: str) -> Any:

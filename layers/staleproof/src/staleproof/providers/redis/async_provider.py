@@ -124,11 +124,12 @@ class AsyncRedisProvider:
 
     async def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `AsyncProvider.invalidate`."""
-        replies = await self._exchange(self._steps.invalidate(invalidations))
+        parts = [part for each in invalidations for part in each.parts()]
+        replies = await self._exchange(self._steps.invalidate(invalidations, parts))
         self._check(replies)
         if next(self._invalidations) % TRIM_EVERY == 0:
             await self.trim(self._horizon_ms)
-        return self._steps.placed(invalidations, replies)
+        return self._steps.placed(parts, replies)
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `AsyncProvider.journal`."""

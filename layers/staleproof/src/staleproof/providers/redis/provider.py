@@ -122,11 +122,12 @@ class RedisProvider:
 
     def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `Provider.invalidate`."""
-        replies = self._exchange(self._steps.invalidate(invalidations))
+        parts = [part for each in invalidations for part in each.parts()]
+        replies = self._exchange(self._steps.invalidate(invalidations, parts))
         self._check(replies)
         if next(self._invalidations) % TRIM_EVERY == 0:
             self.trim(self._horizon_ms)
-        return self._steps.placed(invalidations, replies)
+        return self._steps.placed(parts, replies)
 
     def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `Provider.journal`."""

@@ -48,6 +48,9 @@ CHUNK = 1_000
 MEMOISED_TAGS = 16
 """Tags of one read whose packed form is remembered; more of them seldom come again, and would hold memory."""
 
+FEW_TAGS = 4
+"""Tags of one invalidation whose packed form is remembered."""
+
 STAGED_TTL_MS = 60_000
 """How long a staged value without a time to live may wait for its promotion."""
 
@@ -80,6 +83,10 @@ class Steps:
         self._packed_versions: Callable[[tuple[TagId, ...]], bytes] = lru_cache(maxsize=16_384)(
             self._pack_versions
         )
+        # A tag that changed will change again.
+        self._packed_rotation: Callable[[tuple[TagId, ...]], tuple[list[bytes], list[bytes]]] = lru_cache(
+            maxsize=4_096
+        )(self._pack_rotation)
         self._bump = b"*%%d\r\n$8\r\nBITFIELD\r\n$%d\r\n%b\r\n" % (len(keys.guard), keys.guard)
         head = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n" % (len(keys.journal), keys.journal)
         self._append = head + b"$1\r\n*\r\n$1\r\nd\r\n$%d\r\n%b\r\n"
@@ -97,7 +104,7 @@ class Steps:
         versions = (self._packed_versions if few else self._pack_versions)(tuple(tags))
         return b"*%d\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n%b" % (len(tags) + 2, len(name), name, versions)
 
-    def _pack_versions(self, tags: tuple[TagId, ...]) -> bytes:
+    def _pack_versions(self, tags: Sequence[TagId]) -> bytes:
         names = map(self.keys.version, tags)
         return b"".join(b"$%d\r\n%b\r\n" % (len(name), name) for name in names)
 
@@ -183,34 +190,42 @@ class Steps:
 
     # --- invalidating ----------------------------------------------------------------------------
 
-    def invalidate(self, invalidations: Sequence[Invalidation]) -> Exchange:
-        """Guards, row fences, versions, keys with leases, journal: in this order, on one connection."""
+    def invalidate(self, invalidations: Sequence[Invalidation], parts: Sequence[Invalidation]) -> Exchange:
+        """Guards, row fences, versions, keys with leases, journal: in this order, on one connection.
+
+        *parts* are the invalidations as the journal takes them.
+        """
         packed = self._rotation(invalidations)
-        parts = [part for each in invalidations for part in each.parts()]
         packed += [self._append % (len(raw), raw) for raw in map(records.encode, parts)]
         return Exchange(b"".join(packed), len(packed))
 
-    def placed(self, invalidations: Sequence[Invalidation], replies: Sequence[Any]) -> list[JournalId]:
-        """Return where the parts lie, from the replies to `invalidate`, the last of which are the journal's."""
-        parts = [part for each in invalidations for part in each.parts()]
+    @staticmethod
+    def placed(parts: Sequence[Invalidation], replies: Sequence[Any]) -> list[JournalId]:
+        """Return where *parts* lie, from the replies to `invalidate`, the last of which are the journal's."""
         places = replies[len(replies) - len(parts) :]
         return [journal_id(place.decode(), part.id) for place, part in zip(places, parts, strict=True)]
 
     def _rotation(self, invalidations: Sequence[Invalidation]) -> list[bytes]:
         """Pack the commands up to the journal's. Mostly not by `pack_command`: this is a hot path too."""
-        tags = [tag for each in invalidations for tag in each.tag_ids]
-        packed = [self._bumps(slots) for slots in _chunks(list(guards.slots(tags)), CHUNK // 4)]
+        tags = tuple([tag for each in invalidations for tag in each.tag_ids])
+        bumps, unlinks = (self._packed_rotation if len(tags) <= FEW_TAGS else self._pack_rotation)(tags)
+        packed = [*bumps]
         for each in invalidations:
             if each.row_version is not None and each.lag_ms:
                 packed += self._row_fences(each.tag_ids, each.row_version, each.lag_ms)
-        packed += [self._unlink(tuple(some)) for some in _chunks(tags, CHUNK)]
+        packed += unlinks
         packed += [self._evict(key) for each in invalidations for key in each.keys]
         return packed
+
+    def _pack_rotation(self, tags: tuple[TagId, ...]) -> tuple[list[bytes], list[bytes]]:
+        """Pack what bumps the guards of *tags*, and what forgets their versions."""
+        bumps = [self._bumps(slots) for slots in _chunks(list(guards.slots(tags)), CHUNK // 4)]
+        return bumps, [self._unlink(some) for some in _chunks(tags, CHUNK)]
 
     def _bumps(self, slots: Sequence[int]) -> bytes:
         return self._bump % (4 * len(slots) + 2) + b"".join(map(_packed_bump, slots))
 
-    def _unlink(self, tags: tuple[TagId, ...]) -> bytes:
+    def _unlink(self, tags: Sequence[TagId]) -> bytes:
         return b"*%d\r\n$6\r\nUNLINK\r\n%b" % (len(tags) + 1, self._pack_versions(tags))
 
     def _evict(self, key: str) -> bytes:
