@@ -12,7 +12,7 @@ class that says it, never the text:
 `LeaseLostError`           somebody else owns the key now; the value in hand may be used, not stored
 =========================  =====================================================================
 
-A loader's own exception passes through unchanged.
+A loader's own exception passes through unchanged (but for `StopIteration`, which Python makes a `RuntimeError`).
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ from staleproof.policies.judgement import REASONS
 
 
 class Statistics:
-    """Counters of one cache since it was made.
+    """Counters of one cache since it was made, of the calls that load what is missing: a mere look is not counted.
 
     Attributes:
         near_hits: reads served from a copy in the process.
         hits: reads served from the cache server.
-        misses: reads that had to load, by reason.
+        misses: reads that the cache could not answer at once, by reason.
         loads: loader calls; *waits* of them were avoided by waiting for another's.
         stored, unstored: what became of loaded values; unstored ones were served all the same, by reason.
         invalidations: calls that invalidated something.
