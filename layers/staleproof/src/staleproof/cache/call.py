@@ -83,12 +83,14 @@ class Call:
         Raises:
             ConfigurationError: it is no integer that fits 64 bits.
         """
-        row = self.row_version(value) if self.row_version else None
-        if row is not None and (type(row) is not int or not 0 <= row < MAX_ROW_VERSION):
-            raise ConfigurationError(
-                f"row_version returned {row!r}; return an integer from 0 to 2^64 - 1, or None"
-            )
-        return row
+        return checked_row_version(self.row_version(value) if self.row_version else None)
+
+
+def checked_row_version(row_version: int | None) -> int | None:
+    """Return *row_version*, or raise `ConfigurationError` if it is no integer that fits 64 bits."""
+    if row_version is not None and (type(row_version) is not int or not 0 <= row_version < MAX_ROW_VERSION):
+        raise ConfigurationError(f"row_version {row_version!r} is no integer from 0 to 2^64 - 1, nor None")
+    return row_version
 
 
 def check_text(field: str, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from staleproof.cache.call import MAX_ROW_VERSION, Call, check_text
+from staleproof.cache.call import Call, check_text, checked_row_version
 from staleproof.cache.core import Core
 from staleproof.cache.near import NearCache
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -93,7 +93,7 @@ class Face:
             tags=_distinct("tags", tags),
             keys=_distinct("keys", keys),
             clear=clear,
-            row_version=_checked(row_version),
+            row_version=checked_row_version(row_version),
             lag_ms=round(seconds(lag, "lag") * 1_000) if lag else 0,
             at_ms=int(self.core.clock.wall() * 1_000),
         )
@@ -115,9 +115,3 @@ def _distinct(field: str, texts: Sequence[str]) -> tuple[str, ...]:
             )
         check_text(field, text)
     return tuple(texts) if len(texts) <= 1 else tuple(dict.fromkeys(texts))
-
-
-def _checked(row_version: int | None) -> int | None:
-    if row_version is not None and (type(row_version) is not int or not 0 <= row_version < MAX_ROW_VERSION):
-        raise ConfigurationError(f"row_version={row_version!r} is no integer from 0 to 2^64 - 1")
-    return row_version
