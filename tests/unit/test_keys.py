@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -9,11 +10,13 @@ from enum import Enum
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import Binary, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from staleproof import ConfigurationError, key
 from staleproof.keys import MAX_KEY_BYTES, Keyspace, Template, text
+from staleproof_pipeline.sources import attribute_values
 
 TEXTS = st.text(max_size=12)
 
@@ -40,7 +43,12 @@ def test_different_values_give_different_keys(left: tuple[str, str], right: tupl
         (None, "%none"),
         ("%none", "%25none"),
         (1.5, "1.5"),
-        (Decimal("1.50"), "1.50"),
+        (1.0, "1"),
+        (-0.0, "0"),
+        (Decimal("1.50"), "1.5"),
+        (Decimal("1E+2"), "100"),
+        (1e-7, "0.0000001"),
+        (1e22, "1" + 22 * "0"),
         (b"\x00\xff", "00ff"),
         (date(2013, 2, 8), "2013-02-08"),
         (datetime(2013, 2, 8, 12, tzinfo=UTC), "2013-02-08T12%3A00%3A00+00%3A00"),
@@ -52,6 +60,39 @@ def test_different_values_give_different_keys(left: tuple[str, str], right: tupl
 def test_a_field_renders_to_its_escaped_text(value: Any, expected: str) -> None:
     """A value's text is what a database's change record would carry, escaped."""
     assert text(value) == expected
+
+
+NUMBERS = st.one_of(
+    st.integers(-(10**37), 10**37),
+    st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**20), max_value=10**20),
+)
+
+
+@given(number=NUMBERS)
+def test_a_number_has_the_text_that_its_change_record_has(number: int | Decimal) -> None:
+    """What an application renders, a rule renders of the same number as DynamoDB's stream carries it."""
+    stored = TypeSerializer().serialize(number)
+    assert text(number) == text(attribute_values.value(stored, "id"))
+
+
+@given(number=st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_has_the_text_that_its_json_has(number: float) -> None:
+    """The same of an event's JSON, and of the integer that a whole float equals."""
+    assert text(number) == text(json.loads(json.dumps(number))) == text(Decimal(repr(number)))
+    if number.is_integer():
+        assert text(number) == text(int(Decimal(repr(number))))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), Decimal("1E+999999"), Decimal("1E-999999")])
+def test_a_number_without_a_reasonable_text_is_refused(number: Any) -> None:
+    """Neither what equals nothing, nor what would take a megabyte to write down."""
+    with pytest.raises(ConfigurationError, match="finite"):
+        text(number)
+
+
+def test_boto3s_binary_renders_as_its_bytes() -> None:
+    """A table's resource returns binary keys in a wrapper of its own."""
+    assert text(Binary(b"\x00\xff")) == text(b"\x00\xff") == "00ff"
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, object(), {1, 2}])

@@ -2,7 +2,8 @@
 
 `Template` renders `product:{product_id}` from named values. Every field is escaped, so that two different
 argument lists can never meet in one key: the separator `:` inside a value becomes `%3A`. A field renders to
-its *text*, on purpose: `1` and `"1"` are the same key, as they are in a database's change record.
+its *text*, on purpose: `1`, `1.0` and `"1"` are the same key, as they are in a database's change record; so are
+`True` and `"true"`, and bytes and their hexadecimal text.
 
 `Keyspace` names the server's keys of one namespace. An entry and its lease share a hash slot; so one
 script may touch both in cluster mode.
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 MAX_KEY_BYTES = 512
+MAX_MAGNITUDE = 400
+"""Powers of ten that a number in a key may reach; floats end at 308, DynamoDB's numbers at 126."""
+
 _RESERVED = {ord(c): f"%{ord(c):02X}" for c in ":{}%" + "".join(map(chr, range(33))) + "\x7f"}
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\Z")
@@ -68,7 +72,9 @@ def text(value: Any) -> str:
         return value.translate(_RESERVED)
     if value is None:
         return "%none"  # no escaped string looks so: after % it has two hex digits
-    if isinstance(value, Enum):
+    if isinstance(value, Enum) or isinstance(
+        getattr(value, "value", None), bytes
+    ):  # the latter: boto3's Binary
         return text(value.value)
     for kind, render in _RENDERERS:
         if isinstance(value, kind):
@@ -79,9 +85,27 @@ def text(value: Any) -> str:
     )
 
 
+def _number(value: float | Decimal) -> str:
+    """Render a number so that its equal has the same text, whatever type or notation it came in.
+
+    `1`, `1.0`, `Decimal("1.00")` and a change record's `1e0` are one number and must be one key.
+    """
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    exponent = exact.as_tuple().exponent
+    if isinstance(exponent, str) or exact.adjusted() > MAX_MAGNITUDE or exponent < -MAX_MAGNITUDE:
+        raise ConfigurationError(
+            f"a key field cannot be made of the number {value!r}; pass a finite one, or a text"
+        )
+    if exact == exact.to_integral_value():
+        return str(int(exact))
+    return format(exact.normalize(), "f")
+
+
 _RENDERERS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
     (bool, lambda value: "true" if value else "false"),
-    ((str, int, float, Decimal, UUID), str),
+    (int, lambda value: str(int(value))),
+    ((float, Decimal), _number),
+    ((str, UUID), str),
     ((datetime, date), lambda value: value.isoformat()),
     ((bytes, bytearray), lambda value: value.hex()),
 )
