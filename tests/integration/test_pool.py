@@ -89,19 +89,19 @@ def test_as_many_tasks_work_at_once_as_were_asked_for(server: Valkey, client: re
 
 def test_a_forked_child_gets_its_full_pool(server: Valkey, client: redis.Redis) -> None:
     """What the parent has opened is not counted against the child."""
-    connections = Connections(server.url, timeout=10, max_connections=12)
-    assert len(all_at_once(connections, client, 12, "parent")) == 12
+    connections = Connections(server.url, timeout=10, max_connections=60)
+    assert len(all_at_once(connections, client, 60, "parent")) == 60
     child = os.fork()
     if not child:
         signal.alarm(10)
         right = False
         try:
             with redis.Redis.from_url(server.url) as own:
-                right = len(all_at_once(connections, own, 12, "child")) == 12
+                right = len(all_at_once(connections, own, 60, "child")) == 60
         finally:
             os._exit(0 if right else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert len(all_at_once(connections, client, 12, "parent again")) == 12
+    assert len(all_at_once(connections, client, 60, "parent again")) == 60
     connections.close()
 
 
@@ -136,7 +136,7 @@ def test_nobody_starves_on_a_small_pool(server: Valkey, size: int) -> None:
 
     def read() -> None:
         try:
-            for _ in range(150):
+            for _ in range(400):
                 provider.read("k", ())
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
             failures.append(error)
@@ -153,6 +153,18 @@ def test_nobody_starves_on_a_small_pool(server: Valkey, size: int) -> None:
         sys.setswitchinterval(interval)
     assert failures == []
     provider.close()
+
+
+def test_a_connection_given_back_belongs_to_whoever_waits(server: Valkey) -> None:
+    """It is handed over, not laid out for the next who comes by: that would be its last holder, again and again."""
+    connections = Connections(server.url, timeout=10, max_connections=1)
+    wire = connections._grow()
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(connections._grow)
+        wait_until(lambda: connections._waiting == 1, "a thread waits for the one connection")
+        connections._give_back(wire)
+        assert not connections._idle
+        assert waiting.result() is wire
 
 
 def test_no_task_starves_on_a_small_pool(server: Valkey) -> None:
