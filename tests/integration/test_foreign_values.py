@@ -174,3 +174,36 @@ def test_fences_of_another_type(cache: Cache, client: redis.Redis, keys: Keyspac
     """A list where a fence should be is no fence."""
     overwrite(client, keys.min_version(tag_id("t")), other)
     assert heals(cache)
+
+
+@TYPES
+def test_an_invalidation_replaces_a_guard_of_another_type(
+    cache: Cache, client: redis.Redis, keys: Keyspace, other: str
+) -> None:
+    """A list where the guard should be stops no invalidation: a cache without late tags would never mend it."""
+    overwrite(client, keys.guard, other)
+    cache.invalidate("t")
+    assert heals(cache)
+
+
+@TYPES
+def test_an_invalidation_replaces_a_fence_of_another_type(
+    cache: Cache, client: redis.Redis, keys: Keyspace, other: str
+) -> None:
+    """A list where the row fence should be stops no invalidation."""
+    overwrite(client, keys.min_version(tag_id("t")), other)
+    cache.invalidate("t", row_version=3, lag="1m")
+    assert client.get(keys.min_version(tag_id("t"))) == b"3"
+
+
+def test_a_fence_of_thousands_of_digits(cache: Cache, client: redis.Redis, keys: Keyspace) -> None:
+    """Python refuses to read such a number: it is a fence that cannot be read, like any other text."""
+    client.set(keys.min_version(tag_id("t")), b"9" * 5_000)
+    assert read(cache) == "value"
+
+
+@TYPES
+def test_leases_of_another_type(cache: Cache, client: redis.Redis, keys: Keyspace, other: str) -> None:
+    """A list where a lease should be is nobody's lease: the load goes on and is stored."""
+    overwrite(client, keys.lease("k"), other)
+    assert heals(cache)

@@ -31,6 +31,7 @@ def blocking(cache: Cache) -> None:
     square.key()  # type: ignore[call-arg]
     square.forget(2)  # type: ignore[attr-defined]
     assert_type(cache.get_or_load("k", lambda: 1.5), float)
+    assert_type(cache.get("k", kind=str), str | Missing)
     cache.invalidate("a", keys=["b"], row_version=3, lag="2s")
     cache.invalidate(1)  # type: ignore[arg-type]
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staleproof import ConfigurationError, key
-from staleproof.keys import MAX_KEY_BYTES, Keyspace, Template, text
+from staleproof.keys import MAX_KEY_BYTES, Keyspace, Template
+from staleproof.texts import text
 from staleproof_pipeline.sources import attribute_values
 
 TEXTS = st.text(max_size=12)

@@ -312,3 +312,19 @@ def _finish(plan: Any, provider: MemoryProvider, reply: Any) -> Any:
         except StopIteration as end:
             return end.value
         reply = command.on(provider)
+
+
+def test_a_put_does_not_overwrite_a_load_that_began_later() -> None:
+    """A load that takes the lease between a put's eviction and its store wins, and near copies agree with the server."""
+    provider = MemoryProvider("leases")
+    writer = Cache(provider)
+    reader = Cache(provider, policy=Policy(staleness=0))
+    reader.get_or_load("warm", lambda: 0)
+    reader.get_or_load("warm", lambda: 0)
+    writer.evict("k")
+    plan = plans.put(writer.core, writer.call("k"), "put")
+    command: Any = plan.send(None)
+    assert reader.get_or_load("k", lambda: "loaded") == "loaded"
+    _finish(plan, provider, command.on(provider))
+    on_server = writer.get("k")
+    assert [reader.get_or_load("k", lambda: "again") for _ in range(3)] == [on_server] * 3

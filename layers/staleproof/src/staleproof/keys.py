@@ -23,15 +23,12 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from datetime import date, datetime
-from decimal import Decimal
-from enum import Enum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from staleproof.errors import ConfigurationError
+from staleproof.texts import text, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,76 +36,9 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 MAX_KEY_BYTES = 512
-MAX_MAGNITUDE = 400
-"""Powers of ten that a number in a key may reach; floats end at 308, DynamoDB's numbers at 126."""
-
-_RESERVED = {ord(c): f"%{ord(c):02X}" for c in ":{}%" + "".join(map(chr, range(33))) + "\x7f"}
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\Z")
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
-
-
-def utf8(text: str) -> bytes:
-    """Return *text* in UTF-8.
-
-    Raises:
-        ConfigurationError: it holds half of a surrogate pair, which no encoding has a form for.
-    """
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            f"{text[:80]!r} holds a lone surrogate and cannot be a key or tag; decode the input properly first"
-        ) from error
-
-
-def text(value: Any) -> str:
-    """Render one field's value, escaped.
-
-    Raises:
-        ConfigurationError: the value has no single obvious text (a list, a dict, an arbitrary object).
-    """
-    if type(value) is str:
-        return value.translate(_RESERVED)
-    if value is None:
-        return "%none"  # no escaped string looks so: after % it has two hex digits
-    if isinstance(value, Enum) or isinstance(
-        getattr(value, "value", None), bytes
-    ):  # the latter: boto3's Binary
-        return text(value.value)
-    for kind, render in _RENDERERS:
-        if isinstance(value, kind):
-            return render(value).translate(_RESERVED)
-    raise ConfigurationError(
-        f"a key field cannot be made of {type(value).__name__}; pass a str, int, float, bool, bytes, date, UUID, "
-        "Decimal or Enum, or name an attribute of it in the template, such as {user.id}"
-    )
-
-
-def _number(value: float | Decimal) -> str:
-    """Render a number so that its equal has the same text, whatever type or notation it came in.
-
-    `1`, `1.0`, `Decimal("1.00")` and a change record's `1e0` are one number and must be one key.
-    """
-    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-    exponent = exact.as_tuple().exponent
-    if isinstance(exponent, str) or exact.adjusted() > MAX_MAGNITUDE or exponent < -MAX_MAGNITUDE:
-        raise ConfigurationError(
-            f"a key field cannot be made of the number {value!r}; pass a finite one, or a text"
-        )
-    if exact == exact.to_integral_value():
-        return str(int(exact))
-    return format(exact.normalize(), "f")
-
-
-_RENDERERS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
-    (bool, lambda value: "true" if value else "false"),
-    (int, lambda value: str(int(value))),
-    ((float, Decimal), _number),
-    ((str, UUID), str),
-    ((datetime, date), lambda value: value.isoformat()),
-    ((bytes, bytearray), lambda value: value.hex()),
-)
 
 
 class Template:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from staleproof.cache import plans, reading
 from staleproof.cache.core import Hit
@@ -66,7 +66,13 @@ class BlockingOperations(Face):
         """Load *call* anew and store it, whatever is stored now."""
         return run(plans.refresh(self.core, call), self.provider, loader)  # type: ignore[no-any-return]
 
-    def get(self, key: str, *, tags: Iterable[str] = (), kind: type[T] | Any = Any) -> T | Missing:
+    @overload
+    def get(self, key: str, *, tags: Iterable[str] = ()) -> Any: ...
+
+    @overload
+    def get(self, key: str, *, tags: Iterable[str] = (), kind: type[T]) -> T | Missing: ...
+
+    def get(self, key: str, *, tags: Iterable[str] = (), kind: Any = Any) -> Any:
         """Return what is cached under *key*, or `MISSING`.
 
         Args:
@@ -74,7 +80,7 @@ class BlockingOperations(Face):
             tags: the tags it was stored with.
             kind: the type to read it as.
         """
-        return self.look(self.call(key, tags, codec=MsgpackCodec(kind)))  # type: ignore[no-any-return]
+        return self.look(self.call(key, tags, codec=MsgpackCodec(kind)))
 
     def get_or_load(
         self,

@@ -270,6 +270,10 @@ def put_under(core: Core, call: Call, value: Any, lease: bytes) -> Plan[bool]:
     begun = yield from begin(call, call.tags, lease)
     if begun is None or not begun.leased:
         return False
+    if begun.head:
+        # Loaded since the key was invalidated just before: a newer read of the source, and near caches may have it.
+        yield from give_back(call.key, lease)
+        return False
     versions = dict(zip(call.tags, begun.snapshot.versions, strict=True))
     entry = sealed(call, call.tags, versions, value, born_ms, None)
     return (yield from store(core, call, entry, lease))

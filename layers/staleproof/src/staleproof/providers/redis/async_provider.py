@@ -125,7 +125,11 @@ class AsyncRedisProvider:
     async def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `AsyncProvider.invalidate`."""
         parts = [part for each in invalidations for part in each.parts()]
-        replies = await self._exchange(self._steps.invalidate(invalidations, parts))
+        exchange = self._steps.invalidate(invalidations, parts)
+        replies = await self._exchange(exchange)
+        if any(isinstance(reply, Exception) and is_foreign(reply) for reply in replies):
+            await self._exchange(self._steps.drop_guard())
+            replies = await self._exchange(exchange)
         self._check(replies)
         if next(self._invalidations) % TRIM_EVERY == 0:
             await self.trim(self._horizon_ms)

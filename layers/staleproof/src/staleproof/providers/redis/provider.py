@@ -123,7 +123,11 @@ class RedisProvider:
     def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `Provider.invalidate`."""
         parts = [part for each in invalidations for part in each.parts()]
-        replies = self._exchange(self._steps.invalidate(invalidations, parts))
+        exchange = self._steps.invalidate(invalidations, parts)
+        replies = self._exchange(exchange)
+        if any(isinstance(reply, Exception) and is_foreign(reply) for reply in replies):
+            self._exchange(self._steps.drop_guard())
+            replies = self._exchange(exchange)
         self._check(replies)
         if next(self._invalidations) % TRIM_EVERY == 0:
             self.trim(self._horizon_ms)
@@ -148,6 +152,10 @@ class RedisProvider:
     def advance(self, name: str, place: JournalId) -> None:
         """See `Follower.advance`."""
         self._run(lambda steps: steps.advance(name, place))
+
+    def followers(self) -> list[str]:
+        """See `Follower.followers`."""
+        return self._run(lambda steps: steps.followers())
 
     def forget(self, name: str) -> None:
         """See `Follower.forget`."""

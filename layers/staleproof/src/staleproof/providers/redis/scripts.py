@@ -57,7 +57,8 @@ return ARGV[1]
 
 # Row versions are compared as decimal strings: Lua's numbers are doubles and lose digits above 2^53.
 FENCE = _script(b"""
-local known = redis.call('GET', KEYS[1])
+local known = redis.pcall('GET', KEYS[1])
+if type(known) ~= 'string' then known = false end
 local given = ARGV[1]
 if known and (#known > #given or (#known == #given and known > given)) then given = known end
 local left = redis.call('PTTL', KEYS[1])

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 UNREADABLE_ROW = 2**64
 """Above every row version: under a fence that cannot be read, nothing is stored (P6)."""
 
+MAX_ROW_DIGITS = 20
+
 CHUNK = 1_000
 """Keys that a command names at most: ElastiCache Serverless refuses 4,000 arguments."""
 
@@ -136,6 +138,9 @@ class Steps:
             [*self._capture(tags, offered, tag_ttl_ms, guard=guard), take, peek], foreign=True
         )
         snapshot = yield from self._captured(tags, offered, replies, tag_ttl_ms, guard=guard)
+        if isinstance(holder, Exception):  # nobody's lease: somebody else's value in its place
+            yield commands([("SET", self.keys.lease(key), lease, "PX", lease_ms)])
+            holder = lease
         return Begun(snapshot, holder is None or holder == lease, head if isinstance(head, bytes) else b"")
 
     def _capture(
@@ -205,6 +210,10 @@ class Steps:
         places = replies[len(replies) - len(parts) :]
         return [journal_id(place.decode(), part.id) for place, part in zip(places, parts, strict=True)]
 
+    def drop_guard(self) -> Exchange:
+        """Remove what lies in the guard's place and is none: a bump makes one without epoch, which is safe."""
+        return commands([("UNLINK", self.keys.guard)])
+
     def _rotation(self, invalidations: Sequence[Invalidation]) -> list[bytes]:
         """Pack the commands up to the journal's. Mostly not by `pack_command`: this is a hot path too."""
         tags = tuple([tag for each in invalidations for tag in each.tag_ids])
@@ -251,7 +260,7 @@ def _is_version(value: Any) -> bool:
 def _row_version(row: bytes | None) -> int | None:
     if row is None:
         return None
-    return int(row) if row.isdigit() else UNREADABLE_ROW
+    return int(row) if row.isdigit() and len(row) <= MAX_ROW_DIGITS else UNREADABLE_ROW
 
 
 def _random_versions(tags: Sequence[TagId]) -> list[bytes]:
