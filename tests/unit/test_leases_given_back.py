@@ -315,7 +315,7 @@ def _finish(plan: Any, provider: MemoryProvider, reply: Any) -> Any:
 
 
 def test_a_put_does_not_overwrite_a_load_that_began_later() -> None:
-    """A load that takes the lease between a put's eviction and its store wins, and near copies agree with the server."""
+    """A load between a put and its store wins, and near copies agree with the server."""
     provider = MemoryProvider("leases")
     writer = Cache(provider)
     reader = Cache(provider, policy=Policy(staleness=0))
