@@ -78,11 +78,12 @@ def airline(carrier: str) -> Airline | None:
     return _airline(item) if item else None
 
 
-# Which airlines a page names is known only once it is loaded: that is what `tags_from` is for.
+# Which airlines a page names is known only once it is loaded: that is what `tags_from` is for. They are those of its
+# flights, not those found in the table: one that is missing there must reach the page when it appears.
 @cache.cacheable(
     "board:{board_id}",
     tags=["board:{board_id}"],
-    tags_from=lambda page: [f"airline:{each.carrier}" for each in page.airlines],
+    tags_from=lambda page: [f"airline:{each.carrier}" for each in page.flights],
     policy=BOARD,
 )
 def board(board_id: str) -> Board:

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from local.demo.story import Story
 
+REPORTS = ("demo.json", "demo.html")
 EPILOG = """\
 examples:
   python -m local.demo                     a minute of storm; writes build/demo.json and build/demo.html
@@ -39,8 +41,8 @@ examples:
   python -m local.demo --readers 2         two reading processes a region
   python -m local.demo --json              print the figures as JSON, nothing else
 
-exit status: 0 everything fresh, nothing lost; 1 a read was stale, a change lost, a key diverged, or there was
-too little to judge; 2 the demo could not run; 130 interrupted.
+exit status: 0 everything fresh, nothing lost; 1 a read was stale or failed, a change was lost or never read, a key
+diverged, or there was too little to judge; 2 the demo could not run; 130 interrupted.
 """
 
 
@@ -135,6 +137,8 @@ def shown(report: Mapping[str, Any]) -> Table:
         "stale reads after ack": _judged(report["stale_reads_after_ack"]),
         "lost changes": _judged(report["lost_changes"]),
         "diverged keys": _judged(report["diverged_keys"]),
+        "changes never read": _judged(report["never_fresh"]),
+        "failed reads": _judged(report["failed_reads"]),
     }
     for name, value in facts.items():
         table.add_row(name, "", "", value)
@@ -149,14 +153,35 @@ def write(outcome: Outcome, story: Story | None, folder: Path) -> dict[str, Any]
     """Write the report as JSON and as a page; return it."""
     folder.mkdir(parents=True, exist_ok=True)
     report = outcome.report()
-    (folder / "demo.json").write_text(json.dumps(report, indent=2) + "\n")
-    (folder / "demo.html").write_text(render(outcome, story))
+    figures, page = (folder / name for name in REPORTS)
+    figures.write_text(json.dumps(report, indent=2) + "\n")
+    page.write_text(render(outcome, story))
     return report
+
+
+def unwritable(folder: Path) -> str:
+    """Make *folder*; return why the report cannot be written there, "" if it can.
+
+    A run takes more than a minute: what is wrong with its end had better be known at its beginning.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+        for name in REPORTS:
+            if (folder / name).exists():
+                (folder / name).open("a").close()
+    except OSError as error:
+        return f"--output {folder}: {error.strerror}; name a folder that can be written"
+    return ""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     arguments = parser().parse_args(words)
+    if reason := unwritable(arguments.output):
+        print(reason, file=sys.stderr)
+        return 2
     console = Console(stderr=arguments.json, quiet=arguments.json)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

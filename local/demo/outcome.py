@@ -117,6 +117,7 @@ class Outcome:
             "changes": len(history.writes),
             "reads": sum(self.sources.values()),
             "reads_by_source": dict(self.sources),
+            "traffic": sum(self.traffic.values()),
             "hit_ratio": round(sum(self.hits.values()) / max(1, sum(self.traffic.values())), 4),
             "stale_reads_after_ack": sum(judge.stale_reads for judge in self.judges.values()),
             "invalidation_lag_ms": {
@@ -157,17 +158,21 @@ def distribution(values: Sequence[int]) -> dict[str, float]:
 
 
 MIN_CHANGES, MIN_READS = 3_000, 50_000
+FAULTS = {
+    "stale_reads_after_ack": "reads were stale after the acknowledgement",
+    "lost_changes": "changes were never acknowledged in some region",
+    "never_fresh": "changes were never read in some region",
+    "diverged_keys": "keys differ from the tables at the end",
+    "failed_reads": "reads failed, and what they would have shown was not judged",
+}
+"""Figures of a report that must be zero, in words."""
 
 
 def shortcomings(report: Mapping[str, Any]) -> list[str]:
     """Return, in words, why the run does not prove what it should; nothing if it does."""
-    found = []
-    if report["stale_reads_after_ack"]:
-        found.append(f"{report['stale_reads_after_ack']} reads were stale after the acknowledgement")
-    if report["lost_changes"]:
-        found.append(f"{report['lost_changes']} changes were never acknowledged in some region")
-    if report["diverged_keys"]:
-        found.append(f"{report['diverged_keys']} keys differ from the tables at the end")
+    found = [f"{report[figure]} {words}" for figure, words in FAULTS.items() if report[figure]]
+    if not report["traffic"]:
+        found.append("no passenger read anything")
     if report["changes"] < MIN_CHANGES:
         found.append(f"{report['changes']} changes are too few to say anything: at least {MIN_CHANGES}")
     if report["reads"] < MIN_READS:

@@ -71,6 +71,8 @@ def _tiles(report: Mapping[str, Any]) -> str:
         ),
         (f"{report['lost_changes']:,}", "lost changes", judged(report["lost_changes"])),
         (f"{report['diverged_keys']:,}", "diverged keys at the end", judged(report["diverged_keys"])),
+        (f"{report['never_fresh']:,}", "changes never read", judged(report["never_fresh"])),
+        (f"{report['failed_reads']:,}", "failed reads", judged(report["failed_reads"])),
         (f"{report['hit_ratio']:.1%}", "hit ratio of passengers", ""),
         (f"{report['l1_max_staleness_ms']:g} ms", f"oldest copy (bound {report['l1_bound_ms']:g} ms)", ""),
         (f"{report['replication_lag_ms']['p50']:g} ms", "between the regions (p50)", ""),

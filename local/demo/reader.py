@@ -10,15 +10,15 @@ own cached functions, and has no other access to the tables.
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 import time
 from collections import deque
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from examples.departures import board as application
 from local.demo.blackboard import COMPARING, COUNTERS, WAITING, Blackboard
 from local.demo.popularity import Popularity
 from local.demo.recording import (
@@ -33,9 +33,6 @@ from local.demo.recording import (
 )
 from local.demo.timetable import Timetable
 from staleproof import CacheError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TICK = 0.004
 """Seconds between two bursts of reads."""
@@ -54,6 +51,7 @@ class Reader:
         timetable: the run.
         blackboard: shared with the other processes.
         recorder: where reads go.
+        application: the board, as a module: what keys' kinds name there is called.
         rate: reads a second as passengers make them.
         share: which of how many readers of its region this is; they divide the watching among them.
     """
@@ -64,9 +62,11 @@ class Reader:
         timetable: Timetable,
         blackboard: Blackboard,
         recorder: Recorder,
+        application: Any,
         rate: float,
         share: tuple[int, int],
     ) -> None:
+        self._application = application
         self._timetable = timetable
         self._blackboard = blackboard
         self._recorder = recorder
@@ -139,7 +139,7 @@ class Reader:
         near, hits = counted.near_hits, counted.hits
         start = time.monotonic_ns()
         try:
-            value = READ[key.kind](key.name)
+            value = getattr(self._application, key.kind)(key.name)
         except CacheError:
             logger.exception("%s %s", key.kind, key.name)
             self._counters[ERRORS] += 1
@@ -158,18 +158,20 @@ class Reader:
         names, is_airline = self._timetable.rows, self._timetable.is_airline
         shown = {each.flight_id: each.version for each in value.flights}
         shown |= {each.carrier: each.version for each in value.airlines}
-        return bytes(shown.get(names[row], NOT_SHOWN if is_airline(row) else 0) for row in rows)
+        flying = {each.carrier for each in value.flights}
 
+        def absent(row: int) -> int:
+            """A page owes every flight, and the airlines of those that it shows."""
+            return NOT_SHOWN if is_airline(row) and names[row] not in flying else 0
 
-READ: dict[str, Callable[[str], Any]] = {
-    "flight": application.flight,
-    "board": application.board,
-    "airline": application.airline,
-}
+        return bytes(shown.get(names[row], absent(row)) for row in rows)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one reader to its end."""
+    """Run one reader to its end.
+
+    The application is imported here, since its module reads its settings: help needs none.
+    """
     parser = argparse.ArgumentParser(prog="python -m local.demo.reader", description=__doc__)
     parser.add_argument("number", type=int)
     parser.add_argument("--directory", type=Path, required=True)
@@ -182,7 +184,8 @@ def main(arguments: list[str] | None = None) -> int:
     blackboard = Blackboard(chosen.directory / "blackboard", len(timetable.changes), chosen.readers)
     recorder = Recorder(chosen.directory / f"reader-{chosen.number}.reads")
     share = (chosen.number // chosen.regions, chosen.readers // chosen.regions)
-    Reader(chosen.number, timetable, blackboard, recorder, chosen.rate, share).run()
+    application = importlib.import_module("examples.departures.board")
+    Reader(chosen.number, timetable, blackboard, recorder, application, chosen.rate, share).run()
     return 0
 
 

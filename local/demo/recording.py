@@ -2,8 +2,8 @@
 
 A record is `start, end, key, flags, count` and then one byte a row: the version read, in the order of the key's rows
 (`timetable.Key`). Times are nanoseconds of the monotonic clock, which all processes of a machine share.
-0 says that the row was not there, `NOT_SHOWN` that the page had no reason to show it. A record cut off at the
-end of a file, which a killed process may leave, is not read.
+0 says that the row was not there, `NOT_SHOWN` that the page had no reason to show it: an airline none of whose flights
+is on it. A record cut off at the end of a file, which a killed process may leave, is not read.
 """
 
 from __future__ import annotations

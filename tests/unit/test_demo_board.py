@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -12,15 +14,21 @@ import pytest
 
 from local.conditions import wait_until
 from local.demo.blackboard import Blackboard
-from local.demo.judge import diverged
-from local.demo.recording import FINAL, LOADED, NEAR, TRAFFIC, WATCH, Recorder, read_records
+from local.demo.judge import RegionJudge, Write, diverged
+from local.demo.reader import Reader
+from local.demo.recording import FINAL, LOADED, NEAR, NOT_SHOWN, TRAFFIC, WATCH, Recorder, read_records
 from local.demo.stage import BOUND_MS
 from local.demo.timetable import AIRLINES, FLIGHTS, Timetable
+from local.supervisor import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import ModuleType
+
+    from local.demo.recording import Read
+
+PAGE = "EWR-2013-02-08-14"
 
 
 class Tables:
@@ -57,7 +65,8 @@ class Tables:
 
     def _batch(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
         first, *rest = RequestItems["Airlines"]["Keys"]
-        answer: dict[str, Any] = {"Responses": {"Airlines": [self.items[AIRLINES][first["carrier"]]]}}
+        found = self.items[AIRLINES].get(first["carrier"])
+        answer: dict[str, Any] = {"Responses": {"Airlines": [found] if found else []}}
         if rest:  # a busy table leaves some for the next request
             answer["UnprocessedKeys"] = {"Airlines": {"Keys": rest, "ConsistentRead": True}}
         return answer
@@ -97,26 +106,85 @@ def test_a_page_is_stale_when_an_airline_on_it_changes(
 ) -> None:
     """The tags that only the loaded page names are the ones by which an airline's change reaches it."""
     fill(tables, timetable)
-    page = application.board("EWR-2013-02-08-14")
+    page = application.board(PAGE)
     united = next(each for each in page.airlines if each.carrier == "UA")
     tables.put({**tables.items[AIRLINES]["UA"], "cancelled": 999, "version": united.version + 1})
     application.cache.invalidate("airline:HA")
 
     assert "HA" not in {each.carrier for each in page.airlines}
-    assert application.board("EWR-2013-02-08-14") == page
+    assert application.board(PAGE) == page
 
     application.cache.invalidate("airline:UA")
-    changed = application.board("EWR-2013-02-08-14")
+    changed = application.board(PAGE)
 
     assert [each.cancelled for each in changed.airlines if each.carrier == "UA"] == [999]
     assert changed.flights == page.flights
+
+
+def recorded(application: ModuleType, timetable: Timetable, folder: Path, page: str) -> Read:
+    """A page as a reader records it."""
+    blackboard = Blackboard.create(folder / "blackboard", len(timetable.changes), 1)
+    recorder = Recorder(folder / "reads")
+    Reader(0, timetable, blackboard, recorder, application, 1.0, (0, 1))._read(
+        timetable.number["board", page], TRAFFIC
+    )
+    recorder.close()
+    *_, last = read_records(folder / "reads")
+    return last
+
+
+def test_an_airline_that_is_missing_from_its_page_is_stale(
+    application: ModuleType, tables: Tables, timetable: Timetable, tmp_path: Path
+) -> None:
+    """A page that shows a flight without its airline has the airline's version 0, and the judge blames it."""
+    fill(tables, timetable)
+    united = tables.items[AIRLINES].pop("UA")
+    read = recorded(application, timetable, tmp_path, PAGE)
+    rows = timetable.keys[read.key].rows
+    row = timetable.row("UA")
+    judge = RegionJudge("here", [Write(row, 1, 1, 1)], {(row, 1): 1}, 0, [key.rows for key in timetable.keys])
+    judge.see(read)
+
+    assert read.versions[rows.index(row)] == 0
+    assert judge.stale_reads == 1
+
+    tables.put(united)
+    application.cache.invalidate("airline:UA")
+    again = recorded(application, timetable, tmp_path, PAGE)
+
+    assert again.versions[rows.index(row)] == united["version"]
+
+
+def test_an_airline_without_a_flight_on_the_page_is_not_owed(
+    application: ModuleType, tables: Tables, timetable: Timetable, tmp_path: Path
+) -> None:
+    """Before its first flight is on the board, a page has no reason to show an airline."""
+    read = recorded(application, timetable, tmp_path, PAGE)
+    rows = timetable.keys[read.key].rows
+
+    assert {
+        version for row, version in zip(rows, read.versions, strict=True) if timetable.is_airline(row)
+    } == {NOT_SHOWN}
+    assert {
+        version for row, version in zip(rows, read.versions, strict=True) if not timetable.is_airline(row)
+    } == {0}
+
+
+@pytest.mark.parametrize("module", ["local.demo.reader", "local.demo.writer"])
+def test_help_needs_no_settings(module: str) -> None:
+    """A process of the demo explains itself without an environment to run in."""
+    found = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True, cwd=ROOT, env={}
+    )
+
+    assert module in found.stdout
 
 
 def test_what_is_not_there_is_cached_too(application: ModuleType, tables: Tables) -> None:
     """A flight that is not on the board yet is None, until its tag says otherwise."""
     assert [application.flight("EWR-2013-02-08-14-UA1") for _ in range(3)] == [None] * 3
     assert tables.loads == 1
-    assert application.board("EWR-2013-02-08-14") == application.Board([], [])
+    assert application.board(PAGE) == application.Board([], [])
 
 
 def test_a_reader_records_what_it_saw(
@@ -124,14 +192,12 @@ def test_a_reader_records_what_it_saw(
     tables: Tables,
     timetable: Timetable,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A reader reads as passengers do, watches each change until it has arrived, and compares every key at the end."""
-    reader = importlib.reload(importlib.import_module("local.demo.reader"))
     blackboard = Blackboard.create(tmp_path / "blackboard", len(timetable.changes), 1)
     recorder = Recorder(tmp_path / "reads")
     thread = threading.Thread(
-        target=reader.Reader(0, timetable, blackboard, recorder, 200.0, (0, 1)).run, daemon=True
+        target=Reader(0, timetable, blackboard, recorder, application, 200.0, (0, 1)).run, daemon=True
     )
     thread.start()
     wait_until(lambda: blackboard.count("ready", 0), "the reader is ready")

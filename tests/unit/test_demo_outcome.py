@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from local.demo.__main__ import main, write
-from local.demo.journals import GRACE_NS, Applied, acknowledged
+from local.demo.journals import GRACE_NS, Applied, acknowledged, wall_ahead
 from local.demo.judge import RowVersion, Write
 from local.demo.outcome import History, Outcome, distribution, shortcomings
 from local.demo.page import render
@@ -101,15 +102,19 @@ def departure(run: Run) -> Write:
 
 
 def test_a_good_run_proves_itself(run: Run) -> None:
-    """With nothing stale, lost or diverged, the only possible complaint is about too few reads."""
+    """With nothing stale, lost or diverged, the only possible complaints are about too few reads."""
     report = run.outcome().report()
 
     assert set(report).issuperset(FIELDS)
     assert report["changes"] == len(run.timetable.changes)
     assert (report["stale_reads_after_ack"], report["lost_changes"], report["diverged_keys"]) == (0, 0, 0)
     assert report["replication_lag_ms"] == {"p50": 25.0, "p99": 25.0, "max": 25.0}
-    assert shortcomings(report) == [f"{report['reads']} reads are too few to say anything: at least 50000"]
-    assert shortcomings({**report, "reads": 50_000}) == []
+    assert (report["never_fresh"], report["failed_reads"], report["traffic"]) == (0, 0, 0)
+    assert shortcomings(report) == [
+        "no passenger read anything",
+        f"{report['reads']} reads are too few to say anything: at least 50000",
+    ]
+    assert shortcomings({**report, "reads": 50_000, "traffic": 1}) == []
 
 
 def test_a_stale_read_fails_the_run(run: Run) -> None:
@@ -120,6 +125,41 @@ def test_a_stale_read_fails_the_run(run: Run) -> None:
 
     assert report["stale_reads_after_ack"] == 1
     assert shortcomings({**report, "reads": 50_000}) == ["1 reads were stale after the acknowledgement"]
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        ("stale_reads_after_ack", "3 reads were stale"),
+        ("lost_changes", "3 changes were never acknowledged"),
+        ("never_fresh", "3 changes were never read"),
+        ("diverged_keys", "3 keys differ"),
+        ("failed_reads", "3 reads failed"),
+    ],
+)
+def test_every_fault_fails_the_run(run: Run, figure: str, words: str) -> None:
+    """Each figure that must be zero is a shortcoming by itself."""
+    good = {**run.outcome().report(), "reads": 50_000, "traffic": 1}
+    (found,) = shortcomings({**good, figure: 3})
+
+    assert found.startswith(words)
+
+
+def test_failed_reads_are_reported(run: Run) -> None:
+    """What readers counted as failed is in the report."""
+    outcome = run.outcome()
+    outcome.history = outcome.history._replace(errors=2)
+
+    assert outcome.report()["failed_reads"] == 2
+
+
+def test_a_change_that_nobody_read_fails_the_run(run: Run) -> None:
+    """A change which no read showed has no lag, and its freshness is not proven."""
+    run.paths["us-east-1"][0].write_bytes(b"")
+    report = run.outcome().report()
+
+    assert report["never_fresh"] == report["changes"]
+    assert f"{report['changes']} changes were never read in some region" in shortcomings(report)
 
 
 def test_an_old_near_copy_is_measured(run: Run) -> None:
@@ -194,10 +234,31 @@ def test_quantiles_are_values_that_occurred() -> None:
 
 def test_acknowledged_is_when_it_was_seen_unless_we_were_late() -> None:
     """A slow follower must not excuse a reader: then the server's own stamp counts, with its grace."""
-    wall = 1_700_000_000_000 * MS + 900
+    ahead = 1_699_999_998_000 * MS + 900
 
-    assert acknowledged(b"1700000000000-3", seen=10_000, wall=wall) == 10_000
-    assert acknowledged(b"1699999999000-0", seen=2_000 * MS, wall=wall) == 1_000 * MS - 900 + GRACE_NS
+    assert acknowledged(b"1700000000000-3", seen=2_000 * MS, ahead=ahead) == 2_000 * MS
+    assert acknowledged(b"1699999999000-0", seen=2_000 * MS, ahead=ahead) == 1_000 * MS - 900 + GRACE_NS
+
+
+def test_the_clocks_are_compared_closely() -> None:
+    """The wall clock's lead, added to the monotonic clock, is the wall clock."""
+    ahead = wall_ahead()
+
+    assert abs(time.time_ns() - time.monotonic_ns() - ahead) < 1_000 * MS
+
+
+@pytest.mark.parametrize("blocked", ["folder", "folder/build", "build"])
+def test_a_report_that_cannot_be_written_is_known_at_once(
+    tmp_path: Path, blocked: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unusable folder ends the command before anything runs, in one line that names it."""
+    monkeypatch.setattr("local.demo.__main__.demonstrate", lambda *_: pytest.fail("it ran"))
+    (tmp_path / "folder").write_text("a file")
+    (tmp_path / "build" / "demo.html").mkdir(parents=True)
+
+    assert main(["--output", str(tmp_path / blocked)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"--output {tmp_path / blocked}: ")
 
 
 def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
