@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError, ParamValidationError
 from rich.console import Console
 from rich.table import Table
 
 from local.regions import REGIONS, Handlers, TwoRegions
 from local.resources import DEAD_LETTER_QUEUE, UNDELIVERED_QUEUE
 from local.supervisor import ROOT, SupervisorError
+from staleproof import ConfigurationError
+from staleproof.keys import Keyspace
+from staleproof_pipeline.rules.loader import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +36,8 @@ emulator serves the AWS APIs of all of them. Point a client at it with the print
     aws --endpoint-url http://127.0.0.1:PORT --region eu-west-1 dynamodb list-tables
 
 Everything listens on 127.0.0.1 only, and is gone after Ctrl-C.
+
+exit status: 130 ended by Ctrl-C; 2 an argument cannot be used; 1 a server did not start.
 """
 
 
@@ -99,45 +106,88 @@ def shown(stack: TwoRegions) -> Table:
     return table
 
 
+class UsageError(ValueError):
+    """An argument cannot be used; the text names it, its value and what would do."""
+
+
 def tables(path: Path) -> list[dict[str, Any]]:
     """Return the tables that a file describes.
 
     Raises:
-        SystemExit: it cannot be read as JSON with a `TableName` in each object.
+        UsageError: it cannot be read as JSON with a `TableName` in each object.
     """
     try:
         read = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise SystemExit(f"--table {path}: {error}") from error
+        raise UsageError(f"--table {path}: {error}") from error
     found = read if isinstance(read, list) else [read]
     if not all(isinstance(each, dict) and "TableName" in each for each in found):
-        raise SystemExit(
+        raise UsageError(
             f"--table {path}: must be an object with the arguments of CreateTable, or a list of such"
         )
     return found
 
 
-def checked(path: Path) -> Path:
+def rules(path: Path) -> Path:
     """Return *path*, absolute.
 
     Raises:
-        SystemExit: there is no such file.
+        UsageError: there is no such file, or no rules in it.
     """
     if not path.is_file():
-        raise SystemExit(f"--rules {path}: there is no such file")
+        raise UsageError(f"--rules {path}: there is no such file")
+    try:
+        load(path)
+    except ConfigurationError as error:
+        raise UsageError(f"--rules {error}") from error
     return path.resolve()
+
+
+def namespace(name: str) -> str:
+    """Return *name*.
+
+    Raises:
+        UsageError: it is none that a cache can have.
+    """
+    try:
+        return Keyspace(name).namespace
+    except ConfigurationError as error:
+        raise UsageError(f"--namespace: {error}") from error
+
+
+def regions(names: str) -> list[str]:
+    """Return the regions' names, given with commas between them.
+
+    Raises:
+        UsageError: one is no region's name, or is given twice.
+    """
+    found = names.split(",")
+    for name in found:
+        if not re.fullmatch(r"[a-z0-9-]+", name):
+            raise UsageError(f"--regions {names}: {name!r} must be of a-z, 0-9 and '-', such as eu-west-1")
+        if found.count(name) > 1:
+            raise UsageError(f"--regions {names}: {name!r} is there twice; regions have different names")
+    return found
+
+
+def chosen(arguments: argparse.Namespace) -> TwoRegions:
+    """Return the stack that the arguments describe; nothing runs yet.
+
+    Raises:
+        UsageError: it cannot be had.
+    """
+    return TwoRegions(
+        tables=[table for path in arguments.table or [EXAMPLE / "tables.json"] for table in tables(path)],
+        namespace=namespace(arguments.namespace),
+        rules=rules(arguments.rules),
+        regions=regions(arguments.regions),
+        handlers=Handlers("", "", "") if arguments.no_functions else Handlers(),
+    )
 
 
 def up(arguments: argparse.Namespace) -> None:
     """Start the regions, say where they are, and wait for Ctrl-C or SIGTERM."""
-    stack = TwoRegions(
-        tables=[table for path in arguments.table or [EXAMPLE / "tables.json"] for table in tables(path)],
-        namespace=arguments.namespace,
-        rules=checked(arguments.rules),
-        regions=arguments.regions.split(","),
-        handlers=Handlers("", "", "") if arguments.no_functions else Handlers(),
-    )
-    with stack:
+    with chosen(arguments) as stack:
         if arguments.json:
             print(json.dumps(described(stack)), flush=True)
         else:
@@ -158,6 +208,12 @@ def main(words: Sequence[str] | None = None) -> int:
         up(arguments)
     except KeyboardInterrupt:
         return 130
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (ClientError, ParamValidationError) as error:  # a table that cannot be made
+        print(f"could not start: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     except (SupervisorError, TimeoutError) as error:
         print(f"could not start: {error}", file=sys.stderr)
         return 1

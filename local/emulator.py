@@ -5,9 +5,11 @@ It runs in an environment of its own, since it pins botocore exactly. What it wr
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from local.conditions import wait_until
@@ -117,8 +119,18 @@ def client(service: str, region: str, endpoint: str, *, attempts: int = 3) -> An
         read_timeout=30,
         proxies={},
     )
-    session: Any = boto3.session.Session()  # typed by a literal a service; the name comes as an argument here
-    return session.client(service, config=settings, **resource_arguments(region, endpoint))
+    return session().client(service, config=settings, **resource_arguments(region, endpoint))
+
+
+def session() -> Any:
+    """Return a boto3 session that knows nothing of its user's AWS files and profiles, and so cannot trip over them.
+
+    Typed as anything: boto3's types take a service by its literal name; here it comes as an argument.
+    """
+    nothing = (None, None, None, None)
+    files = (None, None, os.devnull, None)
+    core = botocore.session.Session({"profile": nothing, "config_file": files, "credentials_file": files})
+    return boto3.session.Session(botocore_session=core)
 
 
 def resource_arguments(region: str, endpoint: str) -> dict[str, str]:

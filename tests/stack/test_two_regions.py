@@ -12,6 +12,7 @@ from redis import Redis
 from local.__main__ import main
 from local.conditions import wait_until
 from local.configuration import DriverConfiguration, StreamMapping
+from local.emulator import client
 from local.regions import REGIONS, Handlers, TwoRegions
 from local.supervisor import SupervisorError
 from staleproof_pipeline.sources.eventbridge import DETAIL_TYPE, SOURCE_NAME
@@ -175,17 +176,60 @@ def test_source_of_an_unknown_function_is_named(tmp_path: Path) -> None:
         settings.function(settings.streams[0].function)
 
 
-def test_unusable_table_file_is_named(tmp_path: Path) -> None:
-    """A table file that is not what it should be ends the command with its name and the reason."""
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--table", "no-object.json", "no-object.json: must be an object with the arguments of CreateTable"),
+        ("--table", "cut.json", "cut.json: Expecting"),
+        ("--rules", "absent.yaml", "absent.yaml: there is no such file"),
+        ("--rules", "wrong.yaml", "wrong.yaml:2: "),
+        ("--regions", "eu-west-1,eu-west-1", "'eu-west-1' is there twice"),
+        ("--regions", "eu-west-1,", "'' must be of a-z"),
+        ("--regions", "EU/west", "'EU/west' must be of a-z"),
+        ("--namespace", "no spaces", "namespace 'no spaces' must be"),
+    ],
+)
+def test_an_unusable_argument_is_named_before_anything_starts(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    value: str,
+    told: str,
+) -> None:
+    """What is wrong with an argument is said first, by name, and no server has been started for it."""
+    monkeypatch.setattr("local.regions.Supervisor", lambda: pytest.fail("it started"))
+    monkeypatch.chdir(tmp_path)
+    Path("no-object.json").write_text('["no object"]')
+    Path("cut.json").write_text("{")
+    Path("wrong.yaml").write_text("version: 1\nrulez: []\n")
+
+    assert main(["up", option, value]) == 2
+    line, *_ = capsys.readouterr().err.splitlines()  # rules have a line for each fault
+    assert line.startswith(option)
+    assert told in line
+
+
+def test_a_table_that_cannot_be_made_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What CreateTable refuses ends the command with its words, and what had started is gone."""
     path = tmp_path / "table.json"
-    path.write_text('["no object"]')
-    with pytest.raises(SystemExit, match=r"table\.json: must be an object with the arguments of CreateTable"):
-        main(["up", "--table", str(path)])
-    path.write_text("{")
-    with pytest.raises(SystemExit, match=r"table\.json: Expecting"):
-        main(["up", "--table", str(path)])
-    with pytest.raises(SystemExit, match=r"absent\.yaml: there is no such file"):
-        main(["up", "--rules", str(tmp_path / "absent.yaml")])
+    path.write_text('{"TableName": "t", "KeySchema": "no list"}')
+
+    assert main(["up", "--no-functions", "--regions", "eu-west-1", "--table", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("could not start: ")
+    assert "KeySchema" in line
+
+
+def test_the_users_aws_profile_means_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile or a file that the user's environment names, and which may not exist, is not looked for."""
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/absent")
+
+    made = client("dynamodb", HOME, "http://127.0.0.1:1")
+    assert (made.meta.endpoint_url, made.meta.region_name) == ("http://127.0.0.1:1", HOME)
 
 
 def test_help_says_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
