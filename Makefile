@@ -2,7 +2,8 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 
-ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+# Asked of the shell: make's own functions take a space in the path for the end of a word.
+ROOT := $(shell cd "$$(dirname "$$(echo '$(MAKEFILE_LIST)' | sed 's/^ *//')")" && pwd)
 BIN  := $(ROOT)/.venv/bin
 # Run inside the project whatever the caller's folder is, and with its own tools first.
 IN   := cd "$(ROOT)" && PATH="$(BIN):$$PATH"
@@ -15,9 +16,9 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no
         check-docs bench build lock format clean distclean env env-dev env-emulator env-sam env-peers
 
 help: ## Print this.
-	@grep -hE '^[a-z-]+:.*## ' "$(lastword $(MAKEFILE_LIST))" | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)/Makefile" | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
-demo: env-dev env-emulator ## Two regions, a blizzard's flights, every read judged; writes build/demo.html (about a minute).
+demo: env-dev env-emulator ## Two regions, a blizzard's flights, every read judged; writes build/demo.html (a minute and a half).
 	@$(IN) python -m local.demo $(DEMO_ARGS)
 
 test: env-dev env-emulator env-sam ## Run every test (minutes).
