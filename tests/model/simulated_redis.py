@@ -188,6 +188,9 @@ class SimulatedRedis:
     def do_hdel(self, key: bytes, field: bytes) -> int:
         return int(self.hashes.get(key, {}).pop(field, None) is not None)
 
+    def do_hkeys(self, key: bytes) -> list[bytes]:
+        return list(self.hashes.get(key, {}))
+
     def do_hvals(self, key: bytes) -> list[bytes]:
         return list(self.hashes.get(key, {}).values())
 

@@ -436,6 +436,23 @@ def test_the_journal_is_trimmed_behind_every_link() -> None:
     assert len(made.provider.journal("", 10).records) <= 1
 
 
+@pytest.mark.parametrize("left", [[], [MemoryLink("eventbridge:new")]])
+def test_a_link_that_is_no_more_holds_up_no_trimming(left: list[MemoryLink]) -> None:
+    """A peer was removed, or its bus renamed: the old link is forgotten, and the journal is trimmed."""
+    made = region(MemoryLink("eventbridge:old"))
+    applied(made, invalidation(1))
+    made.follower.run(10)
+    applied(made, *[invalidation(n) for n in range(2, 20)])
+    made.clock.advance(60)
+    follower = JournalFollower(
+        left, Providers(lambda _: made.provider), ["flights"], HOME, clock=made.clock, horizon_ms=1_000
+    )
+
+    assert follower.run(10).complete
+    assert made.provider.followers() == [each.name for each in left]
+    assert len(made.provider.journal("", 100).records) <= len(left)
+
+
 def test_the_lag_of_a_link_is_the_age_of_what_it_owes() -> None:
     """A link that owes nothing has none."""
     made = region(WeakLink("t1"))

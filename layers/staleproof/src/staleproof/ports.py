@@ -239,6 +239,10 @@ class Follower(Protocol):
         """
         ...
 
+    def followers(self) -> list[str]:
+        """Return the names of all links that the journal knows, in no order."""
+        ...
+
     def forget(self, name: str) -> None:
         """Give up the link: it owes nothing any more, and holds back no trimming."""
         ...

@@ -3,7 +3,8 @@
 Theory of operation. Each link has a position in each namespace's journal. A run reads what lies after it and was not
 pushed, ships what began in this region (records of other origins came from a peer, so loops cannot form), and moves
 the position past what was delivered, never further: a crash at any point ships again and never skips. Behind an
-undelivered record, those that were delivered are noted as pushed, so that they do not travel at every run.
+undelivered record, those that were delivered are noted as pushed, so that they do not travel at every run. A journal
+knows links by name; those that are not among this run's are given up, or they would keep the journal for ever.
 
 Where a record cannot be shipped as it is, the peers forget the whole namespace instead (P6):
 
@@ -88,7 +89,7 @@ class JournalFollower:
         self._horizon_ms = horizon_ms
 
     def run(self, seconds: float, *, monotonic: Callable[[], float] = time.monotonic) -> Followed:
-        """Ship what is owed, for at most about *seconds*, then trim the journals.
+        """Ship what is owed, for at most about *seconds*, then give up links that are no more and trim the journals.
 
         Raises:
             ProviderError: the journal cannot be read or a position cannot be moved; nothing is skipped.
@@ -100,8 +101,16 @@ class JournalFollower:
             for link in self._links:
                 done = self._follow(link, provider, lambda: monotonic() < deadline)
                 shipped, complete = shipped + done.shipped, complete and done.complete
+            self._forget_others(provider)
             provider.trim(self._horizon_ms)
         return Followed(shipped, complete)
+
+    def _forget_others(self, provider: Journaled) -> None:
+        """Give up links that are no more: a peer or a bus that went, or has another name, would hold up trimming."""
+        links = {link.name for link in self._links}
+        for name in provider.followers():
+            if name not in links:
+                provider.forget(name)
 
     def _follow(self, link: Link, provider: Journaled, in_time: Callable[[], bool]) -> Followed:
         shipped = 0

@@ -77,8 +77,6 @@ class MemoryProvider:
         self._invalidations = count(1)
         _TABLES.add(self)
 
-    # --- cells -------------------------------------------------------------------------------
-
     def _get(self, name: bytes) -> bytes | None:
         cell = self._cells.get(name)
         if cell is None:
@@ -242,6 +240,11 @@ class MemoryProvider:
         """See `Follower.advance`."""
         with self._lock:
             self._journal.advance(name, place)
+
+    def followers(self) -> list[str]:
+        """See `Follower.followers`."""
+        with self._lock:
+            return self._journal.followers()
 
     def forget(self, name: str) -> None:
         """See `Follower.forget`."""

@@ -66,6 +66,10 @@ class MemoryJournal:
         self._positions[name] = place
         self._pushed[name] = {p for p in self._pushed.get(name, ()) if journal_order(p) > order}
 
+    def followers(self) -> list[str]:
+        """Return the names of the links that are known."""
+        return list(self._positions)
+
     def forget(self, name: str) -> None:
         """Give up the link *name*."""
         self._positions.pop(name, None)

@@ -61,6 +61,16 @@ class FollowerContract:
         places = provider.invalidate([invalidation("c")])
         assert [place for place, _ in provider.undelivered(PEER, 10).records] == places
 
+    def test_links_are_known_until_they_are_forgotten(self, provider: Any) -> None:
+        """A journal tells every link that ever asked or advanced, so that those that are no more can be given up."""
+        (place,) = provider.invalidate([invalidation("a")])
+        assert provider.followers() == []
+        provider.undelivered(PEER, 10)
+        provider.advance("another", place)
+        assert sorted(provider.followers()) == ["another", PEER]
+        provider.forget(PEER)
+        assert provider.followers() == ["another"]
+
     def test_links_are_independent(self, provider: Any) -> None:
         """One link's progress says nothing of another's."""
         (place,) = provider.invalidate([invalidation("a")])

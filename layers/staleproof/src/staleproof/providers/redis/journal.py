@@ -101,6 +101,11 @@ class JournalSteps(Steps):
         forget = ("ZREMRANGEBYSCORE", self.keys.pushed(name), "-inf", behind)
         yield commands([("HSET", self.keys.followers, name, place), forget])
 
+    def followers(self) -> Step[list[str]]:
+        """See `Follower.followers`."""
+        (names,) = yield commands([("HKEYS", self.keys.followers)])
+        return [name.decode() for name in names]
+
     def forget(self, name: str) -> Step[None]:
         """See `Follower.forget`."""
         yield commands([("HDEL", self.keys.followers, name), ("UNLINK", self.keys.pushed(name))])
