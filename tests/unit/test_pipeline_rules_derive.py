@@ -169,6 +169,28 @@ def test_in_doubt_an_attribute_changed(images: frozenset[str]) -> None:
     assert derived("when: {table: Flights, changed: [carrier]}, tags: [x]", change(images=images))
 
 
+@pytest.mark.parametrize(
+    "rows", [{"operation": Operation.INSERT, "old": None}, {"operation": Operation.REMOVE, "new": None}]
+)
+@pytest.mark.parametrize("attribute", ["carrier", "nothing"])
+def test_a_row_that_comes_or_goes_changed(rows: dict[str, Any], attribute: str) -> None:
+    """Pages that list rows gain or lose one, whichever attributes it has."""
+    assert derived(f"when: {{table: Flights, changed: [{attribute}]}}, tags: [x]", change(**rows))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(1, True), (0, False), ([0], [False]), ({"a": 1}, {"a": True}), ([[1, {"b": 0}]], [[1, {"b": False}]])],
+)
+def test_a_value_of_another_type_changed(old: Any, new: Any) -> None:
+    """Python holds 1 for True; whoever reads the row does not."""
+    rule = "when: {table: Flights, changed: [carrier]}, tags: [x]"
+
+    assert derived(rule, change(old={**ROW, "carrier": old}, new={**ROW, "carrier": new}))
+    for value in (old, new):
+        assert not derived(rule, change(old={**ROW, "carrier": value}, new={**ROW, "carrier": value}))
+
+
 def test_an_attribute_changes_by_appearing_and_by_going() -> None:
     """An insert or a removal changes every attribute that the row has."""
     rule = "when: {table: Flights, changed: [carrier]}, tags: [x]"

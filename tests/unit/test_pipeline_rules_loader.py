@@ -80,8 +80,8 @@ def test_the_rules_that_we_ship_are_valid(path: str) -> None:
             "rules.yaml:7: rules[0].lag: lag='2 parsecs' is no duration; write seconds, or '250ms'",
         ),
         (
-            "    when: {table: F}\n    tags: [a]\n    row_version: version\n    lag: 3d\n",
-            "'3d' is more than a day",
+            "    when: {table: F}\n    tags: [a]\n    row_version: version\n    lag: 2h\n",
+            "'2h' is more than an hour",
         ),
         (
             "    when: {table: F}\n    tags: [a]\n    namespace: a b\n",
@@ -135,6 +135,52 @@ def test_a_mistake_is_told_with_line_path_value_and_fix(rule: str, told: str) ->
 def test_a_wrong_file_is_told_as_a_whole(text: str, told: str) -> None:
     """So is a file that is empty, of another version, too large or no text."""
     assert told in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("!!bool foo", "rules.yaml:2: 'foo' is no bool"),
+        ("!!int ''", "rules.yaml:2: '' is no int"),
+        ("!!timestamp x", "rules.yaml:2: 'x' is no timestamp"),
+        ("\n" + "\n".join(" " * n + "a:" for n in range(1, 600)), "rules.yaml:22: nested deeper than 20"),
+        ("[" * 5_000, "rules.yaml:2: nested deeper than 20"),
+        ("0x" + "f" * 5_000, "rules.yaml:2: a value of 5002 characters; write at most"),
+        ("true", "rules.yaml:2: version: Input should be 1, not True"),
+        ("1.0", "rules.yaml:2: version: Input should be 1, not 1.0"),
+    ],
+    ids=["bool", "int", "timestamp", "maps", "brackets", "hex", "true", "float"],
+)
+def test_what_the_yaml_reader_did_not_foresee_is_told_too(value: str, told: str) -> None:
+    """Whatever stands behind a tag, or nests, ends in an error with file and line, never in a raw exception."""
+    assert told in refused(f"# rules\nversion: {value}\n")
+
+
+def test_an_event_has_no_old_row_version() -> None:
+    """An event tells one state, so a version of the row before it is a mistake."""
+    rule = "    when: {source: eventbridge, detail_type: D}\n    tags: [a]\n    row_version: old.v\n    lag: 1s\n"
+
+    assert "{old.v}: an event tells no old row; write {v}" in refused(HEAD + rule)
+
+
+def test_a_path_with_a_nul_is_told() -> None:
+    """A path that no system takes is a wrong setting like any other."""
+    with pytest.raises(ConfigurationError, match=r"rules file .*null byte; set STALEPROOF_RULES"):
+        loader.load("/a\x00b")
+
+
+def test_a_file_above_the_limit_is_refused_whatever_it_holds(tmp_path: Path) -> None:
+    """Bytes count, not characters: a file is read whole or refused, never cut in silence."""
+    text = HEAD + "    when: {table: F}\n    tags: [a]\n# é\n"
+    path = tmp_path / "rules.yaml"
+    path.write_text(text + "# " + "c" * (loader.MAX_BYTES - len(text.encode()) - 2), encoding="utf-8")
+    assert len(loader.load(path)) == 1
+
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"rules.yaml:1: larger than 262144 bytes"):
+        loader.load(path)
+    with pytest.raises(ConfigurationError, match="larger than"):
+        loader.loads("# " + "é" * 140_000)
 
 
 def test_all_mistakes_are_told_at_once_in_order() -> None:

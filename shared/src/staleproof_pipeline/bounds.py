@@ -11,8 +11,8 @@ from staleproof.keys import Keyspace
 MAX_ROW_VERSION = 2**63 - 1
 """As wide as the field of a stored entry's header."""
 
-MAX_LAG_MS = 24 * 60 * 60 * 1_000
-"""A replica that lags a day is down."""
+MAX_LAG_MS = 60 * 60 * 1_000
+"""A replica that lags an hour is down."""
 
 MAX_KEY_CHARACTERS = 4_096
 """As the wire form allows."""

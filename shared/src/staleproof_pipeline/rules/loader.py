@@ -42,19 +42,24 @@ def load(path: str | Path) -> Ruleset:
     try:
         with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
-        return loads(raw.decode(), str(path))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        shown = str(path).replace("\0", "\\0")
         raise ConfigurationError(
-            f"rules file {path}: {error.strerror}; set STALEPROOF_RULES to a readable file"
+            f"rules file {shown}: {reason}; set STALEPROOF_RULES to a readable file"
         ) from error
+    _check_size(len(raw), str(path))
+    try:
+        text = raw.decode()
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}:1: {error.reason}; save the file as UTF-8") from error
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}:{line}: {error.reason}; save the file as UTF-8") from error
+    return loads(text, str(path))
 
 
 def loads(text: str, name: str = "rules") -> Ruleset:
     """Read rules from *text*; *name* stands for the file in messages. Raises as `load` does."""
-    if len(text) > MAX_BYTES:
-        raise ConfigurationError(f"{name}: larger than {MAX_BYTES} bytes; split the deployment")
+    _check_size(len(text.encode(errors="surrogatepass")), name)
     try:
         document = Document(text)
     except MarkedError as error:
@@ -63,6 +68,11 @@ def loads(text: str, name: str = "rules") -> Ruleset:
         return Ruleset(RuleFile.model_validate(document.value), text)
     except ValidationError as error:
         raise ConfigurationError(_told(error, document, name)) from error
+
+
+def _check_size(size: int, name: str) -> None:
+    if size > MAX_BYTES:
+        raise ConfigurationError(f"{name}:1: larger than {MAX_BYTES} bytes; split the deployment")
 
 
 def _told(error: ValidationError, document: Document, name: str) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Path = tuple[str | int, ...]
 
 MAX_DEPTH = 20
+MAX_SCALAR = 2_000
+"""Characters of one value; no field takes as many."""
 
 
 class MarkedError(Exception):
@@ -35,7 +37,7 @@ class Document:
     def __init__(self, text: str) -> None:
         self._lines: dict[Path, int] = {(): 1}
         try:
-            _refuse_aliases(text)
+            _check_events(text)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             raise _syntax(error) from error
@@ -51,8 +53,6 @@ class Document:
         return self._lines[path]
 
     def _read(self, node: Node, path: Path) -> Any:
-        if len(path) > MAX_DEPTH:
-            raise MarkedError(_line(node), f"nested deeper than {MAX_DEPTH}; rules are flat")
         if isinstance(node, yaml.MappingNode):
             return {name: self._read(value, (*path, name)) for name, value in self._pairs(node, path)}
         if isinstance(node, yaml.SequenceNode):
@@ -75,17 +75,33 @@ class Document:
             yield name, value
 
     def _scalar(self, node: Node) -> Any:
+        if len(node.value) > MAX_SCALAR:
+            raise MarkedError(
+                _line(node), f"a value of {len(node.value)} characters; write at most {MAX_SCALAR}"
+            )
         try:
             return self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             reason = str(error).partition("\n")[0]
-            raise MarkedError(_line(node), f"{node.value!r}: {reason}; put it in quotes") from error
+            raise MarkedError(_line(node), f"{node.value[:80]!r}: {reason}; put it in quotes") from error
+        except (
+            Exception
+        ) as error:  # the constructor indexes and looks up whatever an explicit tag stands before
+            kind = str(node.tag).rpartition(":")[2]
+            raise MarkedError(
+                _line(node), f"{node.value[:80]!r} is no {kind}; remove the tag !!{kind}, or put it in quotes"
+            ) from error
 
 
-def _refuse_aliases(text: str) -> None:
+def _check_events(text: str) -> None:
+    """Refuse aliases and deep nesting before anything is composed: composing is recursive."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise MarkedError(_line(event), f"alias *{event.anchor}: write it out; aliases are not supported")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise MarkedError(_line(event), f"nested deeper than {MAX_DEPTH}; rules are flat")
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> MarkedError:

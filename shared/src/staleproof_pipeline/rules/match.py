@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from staleproof_pipeline.rules.paths import find
 
@@ -25,10 +25,24 @@ def matches(when: When, change: ChangeEvent) -> bool:
 
 
 def differs(path: str, change: ChangeEvent) -> bool:
-    """Say whether the attribute at *path* changed. It did if the source does not tell: in doubt, invalidate."""
-    if {"old", "new"} - change.images:
+    """Say whether the attribute at *path* changed.
+
+    It did if the row came or went, and if the source does not tell: in doubt, invalidate.
+    """
+    if change.old is None or change.new is None or {"old", "new"} - change.images:
         return True
-    return bool(find(path, change.old or {}) != find(path, change.new or {}))
+    return not _same(find(path, change.old), find(path, change.new))
+
+
+def _same(old: Any, new: Any) -> bool:
+    # Python takes True for 1 and 0 for False; to whoever reads the row they are different values.
+    if type(old) is not type(new):
+        return False
+    if isinstance(old, dict):
+        return old.keys() == new.keys() and all(_same(each, new[name]) for name, each in old.items())
+    if isinstance(old, list):
+        return len(old) == len(new) and all(map(_same, old, new))
+    return bool(old == new)
 
 
 def _like(entity: str, pattern: str) -> bool:

@@ -61,8 +61,15 @@ def _lag(text: str) -> str:
     except ConfigurationError as error:
         raise ValueError(str(error)) from error
     if milliseconds > MAX_LAG_MS:
-        raise ValueError(f"{text!r} is more than a day; a replica that lags so long is down")
+        raise ValueError(f"{text!r} is more than an hour; a replica that lags so long is down")
     return text
+
+
+def _whole_number(value: object) -> object:
+    # Python takes true and 1.0 for 1.
+    if isinstance(value, (bool, float)):
+        raise ValueError(f"Input should be 1, not {value!r}; write version: 1")
+    return value
 
 
 def _listed(value: object) -> object:
@@ -98,7 +105,7 @@ class When(Shape):
         table: tables by name; `*` stands for any characters, as in `prod-*-Flights`.
         detail_type: events by detail-type, likewise.
         operation: any of these; all if omitted.
-        changed: at least one of these attributes differs; any change if omitted.
+        changed: at least one of these attributes differs, or the row came or went; any change if omitted.
     """
 
     source: Source = Source.DYNAMODB
@@ -171,7 +178,8 @@ class Rule(Shape):
 
     def _needs_no_old_row(self) -> None:
         templates = [template for kind in self.templates for template in kind]
-        for field in [field for template in templates for field in template.fields]:
+        fields = [field for template in templates for field in template.fields]
+        for field in [*fields, self.row_version or ""]:
             if field.partition(".")[0] == "old":
                 raise ValueError(
                     f"{{{field}}}: an event tells no old row; write {{{field.partition('.')[2]}}}"
@@ -186,7 +194,7 @@ class RuleFile(Shape):
         rules: in any order; every rule that matches applies.
     """
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_whole_number)]
     rules: list[Rule] = Field(min_length=1, max_length=MAX_RULES)
 
     @model_validator(mode="after")

@@ -52,9 +52,11 @@ def optional(record: dict[str, Any], name: str, kind: type[T], default: T, *, pa
 
 def milliseconds(path: str, value: Any) -> int:
     """Return the UTC milliseconds of *value*, epoch seconds or ISO 8601 text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise wrong(path, value, "a time")  # a list times 1,000 is a longer list
     try:
         if isinstance(value, str):
             return int(datetime.fromisoformat(value).timestamp() * 1_000)
         return int(value * 1_000)
-    except (ValueError, TypeError, OverflowError, OSError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise wrong(path, value, "a time") from error
