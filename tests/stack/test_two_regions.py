@@ -182,7 +182,7 @@ def test_source_of_an_unknown_function_is_named(tmp_path: Path) -> None:
         ("--table", "no-object.json", "no-object.json: must be an object with the arguments of CreateTable"),
         ("--table", "cut.json", "cut.json: Expecting"),
         ("--rules", "absent.yaml", "absent.yaml: there is no such file"),
-        ("--rules", "wrong.yaml", "wrong.yaml:2: "),
+        ("--rules", "wrong.yaml", "wrong.yaml:1: rules: "),
         ("--regions", "eu-west-1,eu-west-1", "'eu-west-1' is there twice"),
         ("--regions", "eu-west-1,", "'' must be of a-z"),
         ("--regions", "EU/west", "'EU/west' must be of a-z"),
