@@ -116,7 +116,7 @@ def world(
     link = link or MemoryLink()
     ruleset = loader.loads(rules) if isinstance(rules, str) else rules
     invalidator = Invalidator(
-        Translator(ruleset, region, "flights", clock=clock),
+        Translator(ruleset, region, "flights", peers={HOME, PEER} - {region}, clock=clock),
         providers,
         letters,
         Pusher([link], providers, region, observer=observer),

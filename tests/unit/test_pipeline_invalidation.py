@@ -12,10 +12,13 @@ from staleproof.tags import tag_id
 from staleproof_pipeline.errors import DeliveryError
 from staleproof_pipeline.replication.links import Shipment
 from staleproof_pipeline.report import Outcome
+from staleproof_pipeline.rules import loader
 from staleproof_pipeline.sources import eventbridge
+from staleproof_pipeline.translation import Translator
 from tests.unit.change_records import (
     HOME,
     PEER,
+    RULES,
     World,
     invalidation,
     poison,
@@ -398,3 +401,133 @@ def test_lags_are_told_from_change_to_applied() -> None:
     made.apply(record(1))
 
     assert notes.lags == [8_000]
+
+
+# --- what other regions may ask --------------------------------------------------------------------------------
+
+
+def shipped(sender: str, **fields: Any) -> dict[str, Any]:
+    """An event that pretends to ship one invalidation."""
+    event = sample("eventbridge-replication")
+    document = {"id": "i1", "origin": sender, "namespace": "flights", "tags": ["t"], **fields}
+    event["detail"] = {"schema": 1, "origin": sender, "invalidations": [document]}
+    return dict(event)
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (
+            shipped(PEER, namespace="payments", clear=True),
+            "namespace 'payments' is not followed here (followed: bookings, flights); set STALEPROOF_NAMESPACE",
+        ),
+        (
+            shipped("mars-north-1"),
+            "origin 'mars-north-1' is no peer of this region (peers: us-east-1); add it to",
+        ),
+        (
+            shipped(PEER, origin="ap-south-1"),
+            "detail.origin is 'us-east-1' and an invalidation's origin 'ap-south-1'",
+        ),
+    ],
+)
+def test_a_forged_replication_applies_nothing(event: dict[str, Any], told: str) -> None:
+    """Only peers replicate, only what began there, and only into namespaces that this deployment follows."""
+    made = world("version: 1\nrules: [{name: a, when: {table: F}, tags: [x], namespace: bookings}]")
+
+    assert outcomes(made.apply(event, source=eventbridge.SOURCE)) == [BURIED]
+    assert made.journal() == []
+    (letter,) = made.dead_letters.letters
+    assert letter.reason == "forbidden"
+    assert told in letter.error
+
+
+@pytest.mark.parametrize("namespace", ["flights", "bookings"])
+def test_a_peer_replicates_into_what_is_followed(namespace: str) -> None:
+    """The deployment's own namespace and those that rules name."""
+    made = world("version: 1\nrules: [{name: a, when: {table: F}, tags: [x], namespace: bookings}]")
+
+    assert outcomes(made.apply(shipped(PEER, namespace=namespace), source=eventbridge.SOURCE)) == [APPLIED]
+
+
+def test_without_peers_nothing_is_replicated() -> None:
+    """A single region takes invalidations of nobody."""
+    asked = Translator(loader.loads(RULES), HOME, "flights").translate(shipped(PEER), eventbridge.SOURCE)
+
+    assert asked.invalidations == ()
+    assert "(peers: none)" in str(asked.error)
+
+
+# --- faults that nobody foresaw ----------------------------------------------------------------------------------
+
+
+class RaisingLink:
+    """Breaks the port's promise never to raise."""
+
+    name = "raising"
+
+    def send(self, records: Sequence[Invalidation]) -> Shipment:
+        raise KeyError("Entries")
+
+
+class RaisingDeadLetters:
+    """Raises for records of which *refused* is a part, and keeps the others."""
+
+    def __init__(self, refused: str) -> None:
+        self.refused = refused
+        self.letters: list[DeadLetter] = []
+
+    def store(self, letters: Sequence[DeadLetter]) -> list[Exception | None]:
+        if any(self.refused in str(each.payload) for each in letters):
+            raise RuntimeError("boom")
+        self.letters += letters
+        return [None] * len(letters)
+
+
+class RaisingProvider(MemoryProvider):
+    """Has a fault that shows at one tag."""
+
+    def invalidate(self, invalidations: Sequence[Invalidation]) -> list[str]:
+        if any("flight:f2" in each.tags for each in invalidations):
+            raise KeyError("flight:f2")
+        return super().invalidate(invalidations)
+
+
+def test_a_link_that_raises_fails_no_record() -> None:
+    """What is applied stays applied, and the follower finds what is owed."""
+    notes = Notes()
+    made = world(link=RaisingLink(), observer=notes)
+
+    assert outcomes(made.apply(record(1), poison(2), record(3))) == [APPLIED, BURIED, APPLIED]
+    assert notes.shipments == [(0, 2, "the link raised KeyError; report it")]
+    assert len(made.provider.undelivered("raising", 10).records) == 2
+
+
+def test_a_note_that_raises_fails_no_record() -> None:
+    """Neither does a journal that cannot note what was pushed."""
+    made = world()
+
+    def broken(name: str, places: Sequence[str]) -> None:
+        raise KeyError(name)
+
+    made.provider.pushed = broken  # type: ignore[method-assign]
+    assert outcomes(made.apply(record(1))) == [APPLIED]
+
+
+def test_dead_letters_that_raise_fail_only_the_records_concerned() -> None:
+    """The others of the batch keep their outcomes."""
+    made = world(dead_letters=RaisingDeadLetters("event-2"))
+
+    assert outcomes(made.apply(record(1), poison(2), poison(3), record(4))) == [
+        APPLIED,
+        FAILED,
+        BURIED,
+        APPLIED,
+    ]
+
+
+def test_a_fault_in_applying_fails_only_the_records_concerned() -> None:
+    """The chunk is tried one by one, as if the server had refused it."""
+    made = world(provider=RaisingProvider("flights"))
+
+    assert outcomes(made.apply(record(1), record(2), record(3))) == [APPLIED, FAILED, APPLIED]

@@ -7,15 +7,21 @@ import json
 import logging
 import secrets
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_lambda_powertools import Logger
 
-from staleproof.errors import MalformedEventError
-from staleproof_pipeline.observability import MAX_SAMPLES, Observability
+from staleproof.errors import MalformedEventError, OversizedEventError, ProviderUnavailableError
+from staleproof_pipeline.errors import UnforeseenEventError
+from staleproof_pipeline.observability import MAX_ERROR, MAX_SAMPLES, Observability
 from staleproof_pipeline.report import Outcome, RecordOutcome, Report
 from tests.unit.change_records import poison, record, world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = "4111-1111-1111-1111"  # noqa: S105 - stands for a value that nobody should read in a log
 
 
 class Context:
@@ -71,7 +77,8 @@ def test_an_invocation_writes_counts_and_lags(
     assert (metrics["Shipped"], metrics["ShipFailed"]) == ([2], [0])
     assert [set(each) for each in directive["Dimensions"]] == [{"region", "service"}]
     assert directive["Namespace"] == "Staleproof"
-    assert "eventName: 'UPSERT'" in next(each["error"] for each in lines if "error" in each)
+    (told,) = (each for each in lines if each["message"] == "record dead-lettered")
+    assert (told["reason"], told["kind"], told["path"]) == ("malformed", "FieldError", "eventName")
     assert any("no rule is about dynamodb 'Gates'" in each["message"] for each in lines)
 
 
@@ -134,6 +141,76 @@ def test_many_bad_records_do_not_flood_the_log(
 
     assert metrics["DeadLettered"] == [500]
     assert len(lines) <= 20
+
+
+def _refused_by_a_template() -> Exception:
+    letters = world().dead_letters
+    made = world(
+        'version: 1\nrules: [{name: a, when: {table: F*}, tags: ["x:{carrier}"]}]', dead_letters=letters
+    )
+    bad = record(1)
+    bad["dynamodb"]["NewImage"]["carrier"] = {"L": [{"S": SECRET}]}
+    (outcome,) = made.apply(bad).outcomes
+    assert SECRET in str(letters.letters[0].payload)
+    assert outcome.error is not None
+    return outcome.error
+
+
+def _wrong_field() -> Exception:
+    made = world()
+    bad = record(1)
+    bad["dynamodb"]["NewImage"]["version"] = {"N": SECRET}
+    (outcome,) = made.apply(bad).outcomes
+    assert SECRET in made.dead_letters.letters[0].error
+    assert outcome.error is not None
+    return outcome.error
+
+
+def _unforeseen() -> Exception:
+    error = UnforeseenEventError(f"KeyError: {SECRET}")
+    try:
+        dict[str, int]().pop(SECRET)
+    except KeyError as fault:
+        error.__cause__ = fault
+    return error
+
+
+@pytest.mark.parametrize(
+    ("make", "path", "stack"),
+    [
+        (_wrong_field, "dynamodb.NewImage.version", False),
+        (_refused_by_a_template, "x:{carrier}", False),
+        (_unforeseen, "", True),
+        (lambda: OversizedEventError(f"tag {SECRET!r} is too long"), "", False),
+    ],
+)
+def test_values_of_a_record_reach_no_log(
+    observability: Observability,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[], Exception],
+    path: str,
+    stack: bool,
+) -> None:
+    """A log tells reason, kind and path; only what nobody foresaw has a stack, and that without its message."""
+    bad = RecordOutcome(Outcome.DEAD_LETTERED, make())
+
+    observability.batch(Report([1], [bad]), "dynamodb", [])
+    output = capsys.readouterr().out
+    (line,) = (json.loads(each) for each in output.splitlines() if "record dead-lettered" in each)
+
+    assert SECRET not in output
+    assert (line.get("path", ""), "stack" in line, "exception" in line) == (path, stack, False)
+
+
+def test_a_failed_record_tells_a_bounded_error(
+    observability: Observability, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a server said is told, as far as 2 kB."""
+    failed = RecordOutcome(Outcome.FAILED, ProviderUnavailableError("x" * 100_000))
+
+    observability.batch(Report([1], [failed]), "dynamodb", [])
+
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["error"] == "x" * MAX_ERROR
 
 
 def test_links_are_observed(observability: Observability, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ def test_a_record_without_an_id_gets_one_from_its_place() -> None:
         ("dynamodb.NewImage.b", {"B": "not base64!"}, "dynamodb.NewImage.b: 'not base64!' is not base64"),
         ("dynamodb.NewImage.l", {"L": [{"S": 1}]}, "dynamodb.NewImage.l[0]: 1 is not a string"),
         ("dynamodb.NewImage.f", {"BOOL": "yes"}, "is not true or false"),
-        ("dynamodb.NewImage.n", {"NULL": False}, "NULL has False"),
+        ("dynamodb.NewImage.n", {"NULL": False}, "False is not true, which NULL always has"),
         ("dynamodb.StreamViewType", "EVERYTHING", "is not one of KEYS_ONLY"),
         ("dynamodb.ApproximateCreationDateTime", "yesterday", "is not a time"),
         ("dynamodb.ApproximateCreationDateTime", -5.0, "changed_ms"),

@@ -91,7 +91,7 @@ def pipeline(
     observability = observability or Observability(settings.region)
     links = _links(settings) if links is None else links
     pusher = Pusher(links, providers, settings.region, observer=observability)
-    translator = Translator(rules, settings.region, settings.namespace, clock=clock)
+    translator = Translator(rules, settings.region, settings.namespace, peers=settings.peers, clock=clock)
     invalidator = Invalidator(
         translator, providers, dead_letters, pusher, observer=observability, clock=clock
     )

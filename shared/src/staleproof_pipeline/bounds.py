@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 
 from staleproof.errors import ConfigurationError, MalformedEventError, OversizedEventError
 from staleproof.events.invalidation import Invalidation, encode
 from staleproof.keys import Keyspace
+from staleproof_pipeline.change import MAX_EPOCH_MS
 
 MAX_ROW_VERSION = 2**63 - 1
 """As wide as the field of a stored entry's header."""
 
 MAX_LAG_MS = 60 * 60 * 1_000
 """A replica that lags an hour is down."""
+
+MAX_CHARACTERS = {
+    "id": 512,
+    "origin": 64,
+    "trace": 256,
+    "cause.source": 300,
+    "cause.position": 2_048,
+    "cause.entity": 256,
+    "cause.operation": 64,
+}
+"""As long as the fields of a `ChangeEvent` from which they are made."""
+
+MAX_CAUSE_RULES = 500
+"""As many as a rules file has."""
 
 MAX_KEY_CHARACTERS = 4_096
 """As the wire form allows."""
@@ -34,6 +50,7 @@ def checked(invalidation: Invalidation) -> Invalidation:
     except (UnicodeEncodeError, OverflowError) as error:
         raise MalformedEventError(f"invalidation: {error}; send Unicode text and 64-bit numbers") from error
     _check_numbers(invalidation)
+    _check_texts(invalidation)
     for key in invalidation.keys:
         if not 0 < len(key) <= MAX_KEY_CHARACTERS:
             raise OversizedEventError(
@@ -49,9 +66,31 @@ def _check_namespace(namespace: str) -> None:
 
 def _check_numbers(invalidation: Invalidation) -> None:
     row, lag = invalidation.row_version, invalidation.lag_ms
+    for name, at in (("at_ms", invalidation.at_ms), ("cause.changed_ms", invalidation.cause.changed_ms)):
+        if not 0 <= at <= MAX_EPOCH_MS:
+            raise OversizedEventError(
+                f"{name} {at} is not within 0 and {MAX_EPOCH_MS}; send UTC milliseconds"
+            )
     if row is not None and not 0 <= row <= MAX_ROW_VERSION:
         raise OversizedEventError(
             f"row_version {row} is not within 0 and 2^63; use a counter or milliseconds"
         )
     if not 0 <= lag <= MAX_LAG_MS:
         raise OversizedEventError(f"lag_ms {lag} is not within 0 and {MAX_LAG_MS}; shorten the rule's lag")
+
+
+def _check_texts(invalidation: Invalidation) -> None:
+    """Journals, peers and near caches all carry these along, so they are short."""
+    for name, limit in MAX_CHARACTERS.items():
+        _check_text(name, str(attrgetter(name)(invalidation)), limit)
+    if len(invalidation.cause.rules) > MAX_CAUSE_RULES:
+        raise OversizedEventError(
+            f"cause.rules has {len(invalidation.cause.rules)} names; send at most {MAX_CAUSE_RULES}"
+        )
+    for rule in invalidation.cause.rules:
+        _check_text("cause.rules", rule, 64)
+
+
+def _check_text(name: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise OversizedEventError(f"{name} has {len(text)} characters; send at most {limit}")

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from staleproof.errors import MalformedEventError
+from staleproof_pipeline.errors import FieldError
 
 MAX_EPOCH_MS = 253_402_300_799_999
 """The end of the year 9999."""
@@ -93,10 +93,11 @@ class ChangeEvent(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as error:
-            raise MalformedEventError(_told(error)) from error
+            raise _wrong(error) from error
 
 
-def _told(error: ValidationError) -> str:
+def _wrong(error: ValidationError) -> FieldError:
     first = error.errors(include_url=False)[0]
     path = ".".join(str(part) for part in first["loc"])
-    return f"{path}: {first['msg']}, not {str(first['input'])[:80]!r}; correct the producer, then redrive"
+    shown = str(first["input"])[:80]
+    return FieldError(f"{path}: {first['msg']}, not {shown!r}; correct the producer, then redrive", path)

@@ -1,9 +1,34 @@
-"""The one way to fail that the library does not know: a message that did not leave."""
+"""Errors that the library does not know: a message that did not leave, a wrong field, an event that may not act."""
 
 from __future__ import annotations
 
-from staleproof.errors import CacheError
+from staleproof.errors import CacheError, EventError, MalformedEventError
 
 
 class DeliveryError(CacheError):
     """A queue or a bus did not take a message: what it stood for is not done, so retry."""
+
+
+class FieldError(MalformedEventError):
+    """A field is missing or wrong.
+
+    The message shows the value, which belongs into the dead letter and nowhere else; logs tell *path*.
+
+    Args:
+        message: the field, the value and the fix.
+        path: of the field alone.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class UnforeseenEventError(MalformedEventError):
+    """A record met a fault of ours, its cause: the dead letter keeps the record, and a log tells where."""
+
+
+class ForbiddenEventError(EventError):
+    """An event is well formed and asks for what its sender may not ask here."""
+
+    reason = "forbidden"

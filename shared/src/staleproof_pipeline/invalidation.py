@@ -6,7 +6,8 @@ applied is then handed to the links at once; that may fail, since the follower s
 missed. Last, poison goes to the dead letter. A record counts as handled only when all of its parts are:
 
 * unavailable server: this chunk and everything after it fail, and are delivered again;
-* refused chunk: its invalidations are tried singly, and those refused again fail alone;
+* refused chunk, or a fault that nobody foresaw: its invalidations are tried singly, and those that fail again fail
+  alone;
 * dead letter not stored: the record fails;
 * a failed record of an ordered source makes it deliver everything behind again, so poison behind it waits for that
   delivery instead of being stored twice.
@@ -20,7 +21,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
+from staleproof.errors import ProviderUnavailableError
 from staleproof_pipeline.dead_letter import DeadLetter
 from staleproof_pipeline.errors import DeliveryError
 from staleproof_pipeline.observer import NullObserver
@@ -116,7 +117,9 @@ class Invalidator:
     ) -> list[Placed]:
         try:
             return self._acknowledged(namespace, [invalidation for _, invalidation in chunk])
-        except ProviderRejectedError as error:
+        except ProviderUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a refusal, or a fault of ours: only the records concerned fail
             if len(chunk) == 1:
                 errors[chunk[0][0]] = error
                 return []
@@ -143,9 +146,20 @@ class Invalidator:
         letters = {
             at: self._letter(records[at], error, source) for at, error in poison.items() if at not in waiting
         }
-        stored = self._dead_letters.store(list(letters.values())) if letters else []
+        stored = self._stored(list(letters.values())) if letters else []
         failed = {at: error for at, error in zip(letters, stored, strict=True) if error is not None}
         return {**waiting, **failed}
+
+    def _stored(self, letters: Sequence[DeadLetter]) -> list[Exception | None]:
+        """Store *letters*; if that raises, which it must not, one by one, so that only those concerned fail."""
+        try:
+            return self._dead_letters.store(letters)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other records have their outcomes
+            if len(letters) > 1:
+                return [stored for each in letters for stored in self._stored([each])]
+            failure = DeliveryError(f"dead letters raised {type(error).__name__}; report it")
+            failure.__cause__ = error
+            return [failure]
 
     def _letter(self, record: Any, error: Exception, source: RecordSource) -> DeadLetter:
         return DeadLetter.about(

@@ -15,11 +15,14 @@ and rules are never a dimension, for their number has no bound.
 from __future__ import annotations
 
 import functools
+import traceback
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 
+from staleproof.errors import CacheError, EventError
+from staleproof_pipeline.errors import DeliveryError, FieldError, UnforeseenEventError
 from staleproof_pipeline.report import Outcome
 
 if TYPE_CHECKING:
@@ -32,6 +35,10 @@ R = TypeVar("R")
 NAMESPACE = "Staleproof"
 MAX_SAMPLES = 100
 """Values of one metric that an invocation publishes; CloudWatch takes as many in one document."""
+
+MAX_PATH = 256
+MAX_ERROR = 2_048
+"""Characters of an error that a log tells."""
 
 MAX_TOLD = 20
 """Records of one batch that are logged one by one."""
@@ -95,11 +102,11 @@ class Observability:
         for lag in _sampled(lags_ms):
             self._metrics.add_metric("InvalidationLag", MetricUnit.Milliseconds, lag)
         for each in _notable(report):
-            told = {"outcome": each.outcome.value, "source": source, "error": str(each.error)}
+            told = {"outcome": each.outcome.value, "source": source, **_told(each)}
             if each.outcome is Outcome.FAILED:
                 self.logger.error("record failed", extra=told)
             else:
-                self.logger.warning("record dead-lettered", extra=told, exc_info=_cause(each.error))
+                self.logger.warning("record dead-lettered", extra=told)
         self.logger.debug("batch", extra={"source": source, **counts})
 
     def noted(self, note: str) -> None:
@@ -115,7 +122,7 @@ class Observability:
         if error:
             self.logger.warning(
                 "a link is in trouble; the follower makes up for it",
-                extra={"link": link, "failed": failed, "error": error},
+                extra={"link": link, "failed": failed, "error": error[:MAX_ERROR]},
             )
 
     def followed(self, link: str, lag_ms: int) -> None:
@@ -142,10 +149,31 @@ def _notable(report: Report) -> Iterator[RecordOutcome]:
         yield each
 
 
-def _cause(error: Exception | None) -> BaseException | None:
-    """The fault behind an error that nobody foresaw; an expected one needs no stack trace."""
-    cause = error.__cause__ if error else None
-    return cause if cause is not None and not isinstance(cause, ValueError) else None
+def _told(each: RecordOutcome) -> dict[str, str]:
+    """What a log says of *each*: never a value of the record, which only the dead letter holds.
+
+    The messages of errors about records show values. Those of servers, queues and buses show none.
+    """
+    error = each.error
+    fault = _fault(error)
+    told = {"kind": type(fault or error).__name__}
+    if isinstance(error, EventError):
+        told["reason"] = error.reason
+    if isinstance(error, FieldError):
+        told["path"] = error.path[:MAX_PATH]
+    if each.outcome is Outcome.FAILED and isinstance(error, CacheError):
+        told["error"] = str(error)[:MAX_ERROR]
+    if fault is not None:
+        # Where it happened, without what it said: its message may quote the record.
+        told["stack"] = "".join(traceback.format_tb(fault.__traceback__))[-MAX_ERROR:]
+    return told
+
+
+def _fault(error: Exception | None) -> BaseException | None:
+    """The fault behind an error if nobody foresaw it; a foreseen one needs no stack trace."""
+    if error is None or not isinstance(error, CacheError):
+        return error
+    return error.__cause__ if isinstance(error, (UnforeseenEventError, DeliveryError)) else None
 
 
 def _sampled(lags_ms: Sequence[int]) -> list[int]:

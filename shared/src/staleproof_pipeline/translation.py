@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof.errors import EventError, MalformedEventError
+from staleproof.errors import EventError
 from staleproof.events import Cause, Invalidation
 from staleproof_pipeline import bounds
+from staleproof_pipeline.errors import ForbiddenEventError, UnforeseenEventError
 from staleproof_pipeline.sources import Replicated
 
 if TYPE_CHECKING:
@@ -46,13 +47,24 @@ class Translator:
         rules: the rules.
         region: where this pipeline runs; what it derives originates here.
         namespace: where rules that name none invalidate.
+        peers: the regions whose invalidations are applied here; those of other origins are refused.
         clock: the source of time.
     """
 
-    def __init__(self, rules: Ruleset, region: str, namespace: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        rules: Ruleset,
+        region: str,
+        namespace: str,
+        *,
+        peers: Iterable[str] = (),
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self.rules = rules
         self.region = region
         self._namespace = namespace
+        self._namespaces = rules.namespaces | {namespace}
+        self._peers = frozenset(peers)
         self._clock = clock
 
     def translate(self, record: Any, source: RecordSource) -> Translated:
@@ -63,7 +75,7 @@ class Translator:
         except EventError as error:
             return Translated(error=error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not block the shard: the dead letter keeps it
-            unforeseen = MalformedEventError(
+            unforeseen = UnforeseenEventError(
                 f"{type(error).__name__}: {error}; report it with this payload, then redrive"
             )
             unforeseen.__cause__ = error
@@ -71,8 +83,31 @@ class Translator:
 
     def _replicated(self, parsed: Replicated) -> Translated:
         """What another region applied; what began here came back, and is dropped: loops cannot form."""
-        foreign = tuple(each for each in parsed.invalidations if each.origin != self.region)
-        return Translated(foreign, next(iter(parsed.errors), None))
+        foreign = [each for each in parsed.invalidations if each.origin != self.region]
+        refused = {
+            at: error for at, each in enumerate(foreign) if (error := self._refusal(each, parsed.origin))
+        }
+        accepted = tuple(each for at, each in enumerate(foreign) if at not in refused)
+        return Translated(accepted, next(iter([*parsed.errors, *refused.values()]), None))
+
+    def _refusal(self, asked: Invalidation, sender: str) -> ForbiddenEventError | None:
+        """Why *asked* may not act here: whoever can put an event could otherwise clear any application's namespace."""
+        if asked.origin != sender:
+            return ForbiddenEventError(
+                f"detail.origin is {sender[:64]!r} and an invalidation's origin {asked.origin!r}; "
+                "a region ships only what began there"
+            )
+        if asked.origin not in self._peers:
+            return ForbiddenEventError(
+                f"origin {asked.origin!r} is no peer of this region (peers: {_listed(self._peers)}); "
+                "add it to STALEPROOF_PEERS, then redrive"
+            )
+        if asked.namespace not in self._namespaces:
+            return ForbiddenEventError(
+                f"namespace {asked.namespace!r} is not followed here (followed: {_listed(self._namespaces)}); "
+                "set STALEPROOF_NAMESPACE to it or name it in a rule of this region, then redrive"
+            )
+        return None
 
     def _changed(self, change: ChangeEvent) -> Translated:
         targets = self.rules.targets(change)
@@ -117,6 +152,10 @@ class Translator:
                     cause=_cause(change, members),
                 )
             )
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names)[:20]) or "none"
 
 
 def _cause(change: ChangeEvent, members: list[Targets]) -> Cause:

@@ -103,7 +103,7 @@ def invalidator(
     """Return the pipeline of *region*."""
     connections = Connections(url)
     providers = Providers(lambda name: kind(connections, name))
-    translator = Translator(loader.loads(RULES), region, namespace)
+    translator = Translator(loader.loads(RULES), region, namespace, peers={HOME, PEER} - {region})
     return Invalidator(
         translator, providers, MemoryDeadLetters(), Pusher(links, providers, region), chunk=CHUNK
     )

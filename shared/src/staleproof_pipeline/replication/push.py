@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from staleproof.errors import ProviderError
 from staleproof_pipeline.observer import NullObserver
+from staleproof_pipeline.replication.links import Shipment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ class Pusher:
         if not own:
             return
         for link in self._links:
-            shipment = link.send([part for _, _, part in own])
+            shipment = _sent(link, [part for _, _, part in own])
             delivered = [each for each, done in zip(own, shipment.delivered, strict=True) if done]
             error = self._note(link, own, delivered) or shipment.error
             self._observer.shipped(link.name, len(delivered), len(own) - len(delivered), error)
@@ -66,6 +67,8 @@ class Pusher:
                 self._providers.get(namespace).pushed(link.name, places[namespace])
         except ProviderError as error:
             return f"pushed, but not noted: {error}"
+        except Exception as error:  # noqa: BLE001 - the change is applied: nothing that comes after may fail it
+            return f"pushed, but not noted: {type(error).__name__}"
         return ""
 
     def _register(self, link: Link, namespace: str) -> None:
@@ -73,3 +76,11 @@ class Pusher:
         if (link.name, namespace) not in self._registered:
             self._providers.get(namespace).undelivered(link.name, 1)
             self._registered.add((link.name, namespace))
+
+
+def _sent(link: Link, records: Sequence[Invalidation]) -> Shipment:
+    """Hand *records* to *link*; a link that raises, which it must not, took nothing."""
+    try:
+        return link.send(records)
+    except Exception as error:  # noqa: BLE001 - the change is applied: the follower ships it again
+        return Shipment([False] * len(records), f"the link raised {type(error).__name__}; report it")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from staleproof.errors import ConfigurationError, MalformedEventError
 from staleproof_pipeline.bounds import MAX_ROW_VERSION
 from staleproof_pipeline.change import Operation
+from staleproof_pipeline.errors import FieldError
 from staleproof_pipeline.rules.paths import HEADS, MISSING, find, is_bare, scopes
 
 if TYPE_CHECKING:
@@ -89,9 +90,11 @@ def _text(template: Template, names: Mapping[str, Any]) -> str | None:
         text = template.render(names)
         text.encode()
     except ConfigurationError as error:
-        raise MalformedEventError(f"template {template.source!r}: {error}") from error
+        raise FieldError(f"template {template.source!r}: {error}", template.source) from error
     except UnicodeEncodeError as error:
-        raise MalformedEventError(f"template {template.source!r}: {error}; write Unicode text") from error
+        raise FieldError(
+            f"template {template.source!r}: {error}; write Unicode text", template.source
+        ) from error
     return text
 
 

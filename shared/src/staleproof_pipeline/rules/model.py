@@ -68,7 +68,7 @@ def _lag(text: str) -> str:
 def _whole_number(value: object) -> object:
     # Python takes true and 1.0 for 1.
     if isinstance(value, (bool, float)):
-        raise ValueError(f"Input should be 1, not {value!r}; write version: 1")
+        raise ValueError(f"Input should be 1, not {value!r}; write version: 1")  # noqa: TRY004 - pydantic reads a ValueError
     return value
 
 

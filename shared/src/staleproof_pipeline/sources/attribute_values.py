@@ -20,7 +20,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from staleproof.errors import MalformedEventError, OversizedEventError
+from staleproof.errors import OversizedEventError
 from staleproof_pipeline.sources.fields import wrong
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _boolean(content: Any, path: str) -> bool:
 
 def _null(content: Any, path: str) -> None:
     if content is not True:
-        raise MalformedEventError(f"{path}: NULL has {content!r}; it is always true")
+        raise wrong(path, content, "true, which NULL always has")
 
 
 _SCALARS: dict[str, Callable[[Any, str], Any]] = {

@@ -16,6 +16,7 @@ from staleproof.events import Invalidation
 from staleproof.events.invalidation import convert
 from staleproof_pipeline import bounds
 from staleproof_pipeline.change import ChangeEvent, Operation, Position, Source
+from staleproof_pipeline.errors import FieldError
 from staleproof_pipeline.sources import RecordSource, Replicated
 from staleproof_pipeline.sources.fields import an_object, milliseconds, optional, required, wrong
 
@@ -108,5 +109,8 @@ def _invalidation(document: Any, at: int) -> Invalidation | EventError:
         if not found.origin:
             return wrong(f"detail.invalidations[{at}].origin", "", "a region")
     except EventError as error:
-        return type(error)(f"detail.invalidations[{at}]: {error}")
+        place = f"detail.invalidations[{at}]"
+        if isinstance(error, FieldError):
+            return FieldError(f"{place}: {error}", place)
+        return type(error)(f"{place}: {error}")
     return found

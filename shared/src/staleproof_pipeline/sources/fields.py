@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, TypeVar
 
-from staleproof.errors import MalformedEventError
+from staleproof_pipeline.errors import FieldError
 
 T = TypeVar("T")
 
@@ -16,9 +16,9 @@ _KINDS: dict[type, str] = {str: "a string", dict: "an object", list: "a list", i
 _REDRIVE = "correct the producer, then redrive"
 
 
-def wrong(path: str, value: Any, expected: str, fix: str = _REDRIVE) -> MalformedEventError:
+def wrong(path: str, value: Any, expected: str, fix: str = _REDRIVE) -> FieldError:
     """Return the error for *value* at *path* that is not *expected*."""
-    return MalformedEventError(f"{path}: {repr(value)[:SHOWN]} is not {expected}; {fix}")
+    return FieldError(f"{path}: {repr(value)[:SHOWN]} is not {expected}; {fix}", path)
 
 
 def an_object(record: Any, path: str = "record") -> dict[str, Any]:
@@ -36,8 +36,8 @@ def required(record: dict[str, Any], name: str, kind: type[T], *, path: str = ""
     """
     where = f"{path}{name}"
     if name not in record:
-        raise MalformedEventError(
-            f"{where} is missing; the record needs {_KINDS.get(kind, kind.__name__)}: {_REDRIVE}"
+        raise FieldError(
+            f"{where} is missing; the record needs {_KINDS.get(kind, kind.__name__)}: {_REDRIVE}", where
         )
     value = record[name]
     if not isinstance(value, kind) or isinstance(value, bool):
