@@ -82,13 +82,13 @@ def test_the_environment_speaks_the_settings_language() -> None:
 
 @pytest.mark.parametrize("name", of_type("AWS::Lambda::EventSourceMapping"))
 def test_a_stream_mapping_reports_failures_and_ends_somewhere(name: str) -> None:
-    """Partial failures are reported, retries have an end, and what is given up lies in a queue."""
+    """Partial failures are reported, retries have an end, and what is given up lies in a bucket with its records."""
     mapping = RESOURCES[name]["Properties"]
 
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BisectBatchOnFunctionError"] is True
     assert mapping["MaximumRetryAttempts"] == {"Ref": "StreamRetryAttempts"}
-    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == {"GetAtt": "UndeliveredQueue.Arn"}
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == {"GetAtt": "UndeliveredBatches.Arn"}
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
 
 
@@ -100,6 +100,41 @@ def test_a_queue_is_encrypted_and_outlives_the_stack(name: str) -> None:
     assert queue["Properties"]["SqsManagedSseEnabled"] is True
     assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3_600
     assert queue["DeletionPolicy"] == queue["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("name", of_type("AWS::S3::Bucket"))
+def test_a_bucket_is_encrypted_closed_and_forgets(name: str) -> None:
+    """Records of a table lie there: encrypted, for nobody else, over TLS only, as long as queues keep theirs."""
+    bucket = RESOURCES[name]["Properties"]
+    (policy,) = [
+        each for each in of_type("AWS::S3::BucketPolicy").values() if each["Bucket"] == {"Ref": name}
+    ]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", 14)
+    assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_only_this_stack_replicates() -> None:
+    """Events of our source are denied to all but roles under the stack's path, and every role that puts is there."""
+    (policy,) = of_type("AWS::Events::EventBusPolicy").values()
+    statement = policy["Statement"]
+    allowed = statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"]["Sub"]
+
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == (
+        "Deny",
+        "*",
+        "events:PutEvents",
+    )
+    assert statement["Condition"]["ForAnyValue:StringEquals"] == {"events:source": [SOURCE_NAME]}
+    assert allowed.endswith(":role/staleproof/${Stage}/*")
+    for role in of_type("AWS::IAM::Role").values():
+        assert role["Path"] == {"Sub": "/staleproof/${Stage}/"}
 
 
 @pytest.mark.parametrize("name", of_type("AWS::IAM::Role"))
