@@ -6,7 +6,10 @@ import ast
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_ROOTS = (
@@ -45,11 +48,25 @@ class Module(NamedTuple):
 @cache
 def files() -> tuple[Path, ...]:
     """Every file that belongs to the repository: tracked, or new and not ignored."""
+    if not (ROOT / ".git").exists():  # a source archive
+        return tuple(sorted(_unignored(ROOT)))
     # Another user's clone, as in a container, is as good as one's own to read.
     git = ["git", "-c", "safe.directory=*", "-C", str(ROOT)]
     command = [*git, "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return tuple(path for name in sorted(set(listed)) if (path := ROOT / name).is_file())
+
+
+def _unignored(folder: Path) -> Iterator[Path]:
+    """Every file below *folder* that the lines of .gitignore, which all are names, do not match."""
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
+    for path in folder.iterdir():
+        if any(path.match(pattern) for pattern in ignored):
+            continue
+        if path.is_dir():
+            yield from _unignored(path)
+        else:
+            yield path
 
 
 def modules(*roots: str) -> list[Module]:
