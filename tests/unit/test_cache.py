@@ -431,6 +431,18 @@ class TestDecoration:
             self.cache.get("key", tags="catalog")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"row_version": -1}, {"row_version": 2**63}, {"row_version": "7"}, {"lag": "2h"}, {"lag": "soon"}],
+)
+def test_an_invalidation_that_peers_would_refuse_is_refused_at_once(fields: dict[str, Any]) -> None:
+    """What a record may not carry is said to the caller, not found out in another region."""
+    with pytest.raises(ConfigurationError):
+        Cache(MemoryProvider("shop")).invalidate("t", **fields)
+    with pytest.raises(ConfigurationError, match="region"):
+        Cache(MemoryProvider("shop"), region="r" * 65)
+
+
 def test_waiting_readers_take_what_the_leaseholder_stored() -> None:
     """Many threads on one cold key load once."""
     provider = MemoryProvider("shop")

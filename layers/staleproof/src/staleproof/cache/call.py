@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 4_096
 """Characters of a key: a near cache reads its last journal record again at every check."""
 
-MAX_ROW_VERSION = 2**64
+MAX_ROW_VERSION = 2**63
 
 
 @lru_cache(maxsize=16_384)
@@ -87,9 +87,9 @@ class Call:
 
 
 def checked_row_version(row_version: int | None) -> int | None:
-    """Return *row_version*, or raise `ConfigurationError` if it is no integer that fits 64 bits."""
+    """Return *row_version*, or raise `ConfigurationError` if it is no integer from 0 to 2^63 - 1."""
     if row_version is not None and (type(row_version) is not int or not 0 <= row_version < MAX_ROW_VERSION):
-        raise ConfigurationError(f"row_version {row_version!r} is no integer from 0 to 2^64 - 1, nor None")
+        raise ConfigurationError(f"row_version {row_version!r} is no integer from 0 to 2^63 - 1, nor None")
     return row_version
 
 

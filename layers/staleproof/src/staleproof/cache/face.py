@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _ANY: MsgpackCodec[Any] = MsgpackCodec(Any)
 
+MAX_LAG = 3_600.0
+MAX_REGION = 64
+
 
 class Face:
     """State and pure steps of a cache over one namespace.
@@ -44,6 +47,10 @@ class Face:
         near: NearCache | bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if not 0 < len(region) <= MAX_REGION:
+            raise ConfigurationError(
+                f"region={region!r} must have 1 to {MAX_REGION} characters, such as 'eu-west-1'"
+            )
         if near is True:
             near = NearCache(clock=clock)
         self.core = Core(namespace=namespace, region=region, policy=policy, near=near or None, clock=clock)
@@ -84,7 +91,7 @@ class Face:
         """Return the record of an invalidation that begins here and now.
 
         Raises:
-            ConfigurationError: a tag or key is no text or too long, or the row version is out of range.
+            ConfigurationError: a tag or key is no text or too long, or the row version or lag is out of range.
         """
         return Invalidation(
             id=new_id(),
@@ -94,7 +101,7 @@ class Face:
             keys=_distinct("keys", keys),
             clear=clear,
             row_version=checked_row_version(row_version),
-            lag_ms=round(seconds(lag, "lag") * 1_000) if lag else 0,
+            lag_ms=_milliseconds(lag) if lag else 0,
             at_ms=int(self.core.clock.wall() * 1_000),
         )
 
@@ -103,6 +110,13 @@ class Face:
         self.core.statistics.invalidations += 1
         if self.core.near is not None and places:
             self.core.near.forget(invalidation, places[-1])
+
+
+def _milliseconds(lag: float | str) -> int:
+    given = seconds(lag, "lag")
+    if given > MAX_LAG:
+        raise ConfigurationError(f"lag={lag!r} is more than an hour; peers refuse such a fence")
+    return round(given * 1_000)
 
 
 def _distinct(field: str, texts: Sequence[str]) -> tuple[str, ...]:
