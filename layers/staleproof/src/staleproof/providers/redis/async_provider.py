@@ -11,7 +11,7 @@ from staleproof.keys import Keyspace
 from staleproof.ports import JOURNAL_HORIZON_MS, TRIM_EVERY, Begun, JournalId, JournalPage, Observed, Snapshot
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
-from staleproof.providers.redis.failures import DEMOTED, is_foreign, translate
+from staleproof.providers.redis.failures import check, failed, is_foreign
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.steps import Exchange
 
@@ -73,25 +73,13 @@ class AsyncRedisProvider:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             replies = await self._exchange(exchange)
-            self._check(replies, foreign=exchange.foreign)
-
-    def _check(self, replies: Sequence[Any], *, foreign: bool = False) -> None:
-        for reply in replies:
-            if isinstance(reply, Exception) and not (foreign and is_foreign(reply)):
-                raise self._failed(reply)
-
-    def _failed(self, error: Exception) -> Exception:
-        if isinstance(error, NoScriptError):
-            return error
-        if isinstance(error, DEMOTED):
-            self._connections.renew()
-        return translate(error, self._connections.where)
+            check(replies, self._connections, foreign=exchange.foreign)
 
     async def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `AsyncProvider.read`; the hot path, so without a generator."""
         reply = (await self._exchange(Exchange(self._steps.look(key, tags), 1)))[0]
         if isinstance(reply, Exception):
-            raise self._failed(reply)
+            raise failed(reply, self._connections)
         return Observed(reply[0], reply[1:])
 
     async def read_following(
@@ -130,7 +118,7 @@ class AsyncRedisProvider:
         if any(isinstance(reply, Exception) and is_foreign(reply) for reply in replies):
             await self._exchange(self._steps.drop_guard())
             replies = await self._exchange(exchange)
-        self._check(replies)
+        check(replies, self._connections)
         if next(self._invalidations) % TRIM_EVERY == 0:
             await self.trim(self._horizon_ms)
         return self._steps.placed(parts, replies)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import redis.exceptions as theirs
 
 from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 TRANSPORT = (theirs.ConnectionError, theirs.TimeoutError, OSError)
 """The connection is of no further use."""
@@ -70,10 +69,27 @@ def translate(error: BaseException, where: str) -> ProviderError:
     return ProviderRejectedError(f"{where} refused a command: {error}")
 
 
-@contextmanager
-def mapped(where: str) -> Iterator[None]:
-    """Translate whatever redis-py raises inside."""
-    try:
-        yield
-    except (theirs.RedisError, OSError) as error:
-        raise translate(error, where) from error
+class Pool(Protocol):
+    """What a failure has to do with a pool of connections."""
+
+    where: str
+
+    def renew(self) -> None:
+        """Close what is idle; the next exchanges look the server up again."""
+        ...
+
+
+def failed(error: Exception, pool: Pool) -> Exception:
+    """Return what to raise for an error reply; a demoted server's other connections are closed on the way."""
+    if isinstance(error, theirs.NoScriptError):
+        return error  # the step runs again with the script's text
+    if isinstance(error, DEMOTED):
+        pool.renew()
+    return translate(error, pool.where)
+
+
+def check(replies: Sequence[Any], pool: Pool, *, foreign: bool = False) -> None:
+    """Raise the first error among *replies*; where *foreign* is set, a key of another type is none."""
+    for reply in replies:
+        if isinstance(reply, Exception) and not (foreign and is_foreign(reply)):
+            raise failed(reply, pool)
