@@ -14,9 +14,8 @@ from local.supervisor import Supervisor
 from local.valkey import Valkey
 from staleproof import Cache, ProviderUnavailableError
 from staleproof.keys import Keyspace
-from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
+from staleproof.providers.redis import RedisProvider
 from staleproof.tags import ROOT, tag_id
-from staleproof.testing import Blocking
 from staleproof.testing.provider_contract import MINE, MINUTE, invalidation
 from tests.integration.proxy import Proxy
 
@@ -65,28 +64,6 @@ def pair(nodes: list[Valkey]) -> Iterator[Pair]:
     wait_until(lambda: second.info("replication")["master_link_status"] == "up", "the replica is in step")
     with first, second, Proxy(nodes[0].port) as name:
         yield Pair(first, second, nodes[0].port, nodes[1].port, name)
-
-
-def blocking(url: str, namespace: str) -> Any:
-    return RedisProvider.from_url(url, namespace=namespace)
-
-
-def awaiting(url: str, namespace: str) -> Any:
-    return Blocking(AsyncRedisProvider.from_url(url, namespace=namespace))
-
-
-@pytest.fixture(params=[blocking, awaiting], ids=["blocking", "awaiting"])
-def connect(request: pytest.FixtureRequest, fresh_namespace: str) -> Iterator[Callable[[str], Any]]:
-    """Open providers of one face, in one namespace, and close them after the test."""
-    opened = []
-
-    def connect(url: str) -> Any:
-        opened.append(request.param(url, fresh_namespace))
-        return opened[-1]
-
-    yield connect
-    for provider in opened:
-        getattr(provider, "shut", provider.close)()
 
 
 def test_the_new_primary_is_found_at_the_next_call(connect: Callable[[str], Any], pair: Pair) -> None:

@@ -10,9 +10,7 @@ import redis
 
 from staleproof import Cache
 from staleproof.keys import Keyspace
-from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
 from staleproof.tags import ROOT, tag_id
-from staleproof.testing import Blocking
 from staleproof.testing.provider_contract import MINE, MINUTE, OTHERS, invalidation
 from tests.integration.proxy import Proxy
 
@@ -24,28 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.redis
 
 A = tag_id("a")
-
-
-def blocking(url: str, namespace: str) -> Any:
-    return RedisProvider.from_url(url, namespace=namespace)
-
-
-def awaiting(url: str, namespace: str) -> Any:
-    return Blocking(AsyncRedisProvider.from_url(url, namespace=namespace))
-
-
-@pytest.fixture(params=[blocking, awaiting], ids=["blocking", "awaiting"])
-def connect(request: pytest.FixtureRequest, fresh_namespace: str) -> Iterator[Callable[[str], Any]]:
-    """Open providers of one face, in one namespace, and close them after the test."""
-    opened = []
-
-    def connect(url: str) -> Any:
-        opened.append(request.param(url, fresh_namespace))
-        return opened[-1]
-
-    yield connect
-    for provider in opened:
-        getattr(provider, "shut", provider.close)()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from staleproof.errors import ConfigurationError
+from staleproof.texts import utf8
 
 TagId = bytes
 TAG_ID_BYTES = 6
@@ -29,14 +30,9 @@ def tag_id(tag: str) -> TagId:
     """Return the digest by which *tag* is known on the wire.
 
     Raises:
-        ConfigurationError: the tag is empty or longer than `MAX_TAG_BYTES`.
+        ConfigurationError: the tag is empty, longer than `MAX_TAG_BYTES`, or holds half of a surrogate pair.
     """
-    try:
-        raw = tag.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            f"tag {tag[:80]!r} holds a lone surrogate; decode the input properly first"
-        ) from error
+    raw = utf8(tag)
     if not 0 < len(raw) <= MAX_TAG_BYTES:
         raise ConfigurationError(
             f"tag {tag[:80]!r} has {len(raw)} bytes; use 1 to {MAX_TAG_BYTES} (hash long parts)"
