@@ -215,6 +215,15 @@ class Keyspace:
         """Return the key of the lease on *name*."""
         return self.entry(name) + b":l"
 
+    def key_of(self, entry: bytes) -> str | None:
+        """Return the key's text by its *entry* on the server; None if that is no entry, or only a digest of its key."""
+        if not entry.startswith(self._entry) or not entry.endswith(b"}"):
+            return None
+        try:
+            return entry[len(self._entry) : -1].decode()
+        except UnicodeDecodeError:
+            return None  # a staged value: its lease's name is random bytes
+
     def min_version(self, tag: TagId) -> bytes:
         """Return the key of the least acceptable row version under *tag*."""
         return self._min + _short(tag)
