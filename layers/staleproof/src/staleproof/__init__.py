@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         ProviderUnavailableError,
     )
     from staleproof.faces import AsyncCache, Cache
-    from staleproof.keys import key
+    from staleproof.keys import ambient, formatter, key
     from staleproof.policies.policy import Policy
 
 __version__ = "0.1.0"
@@ -45,6 +45,8 @@ _HOMES = {
     "ProviderError": "errors",
     "ProviderRejectedError": "errors",
     "ProviderUnavailableError": "errors",
+    "ambient": "keys",
+    "formatter": "keys",
     "key": "keys",
 }
 
@@ -65,6 +67,8 @@ __all__ = [
     "ProviderError",
     "ProviderRejectedError",
     "ProviderUnavailableError",
+    "ambient",
+    "formatter",
     "key",
 ]
 

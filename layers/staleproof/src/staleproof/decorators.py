@@ -71,8 +71,8 @@ class Blueprint:
 
     def _tags_follow_from_key(self, tags: Sequence[str]) -> bool:
         """Say whether calls with one key have the same tags: the hit path looks at the key alone."""
-        named = {field for tag in tags for field in template(tag).fields}
-        return named <= set(template(self.template).fields)
+        named = {field._replace(slot=False) for tag in tags for field in template(tag).holes}
+        return named <= {field._replace(slot=False) for field in template(self.template).holes}
 
 
 def _name(function: Any) -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MAX_MAGNITUDE = 400
 """Powers of ten that a number in a key may reach; floats end at 308, DynamoDB's numbers at 126."""
 
+MAX_BITS = 1_329
+"""Bits of an integer below that."""
+
 _RESERVED = {ord(c): f"%{ord(c):02X}" for c in ":{}%" + "".join(map(chr, range(33))) + "\x7f"}
 
 
@@ -33,6 +36,10 @@ def utf8(text: str) -> bytes:
         ) from error
 
 
+NONE = "%none"
+"""The text of `None`: no escaped string looks so, for after % it has two hex digits."""
+
+
 def text(value: Any) -> str:
     """Render one field's value, escaped.
 
@@ -41,15 +48,23 @@ def text(value: Any) -> str:
     """
     if type(value) is str:
         return value.translate(_RESERVED)
-    if value is None:
-        return "%none"  # no escaped string looks so: after % it has two hex digits
-    if isinstance(value, Enum) or isinstance(
-        getattr(value, "value", None), bytes
-    ):  # the latter: boto3's Binary
-        return text(value.value)
+    value = unwrapped(value)
+    return NONE if value is None else plain(value).translate(_RESERVED)
+
+
+def unwrapped(value: Any) -> Any:
+    """Return what an `Enum` or boto3's `Binary` stands for, and anything else as it is."""
+    while isinstance(value, Enum) or isinstance(getattr(value, "value", None), bytes):
+        value = value.value
+    return value
+
+
+def plain(value: Any) -> str:
+    """Render a value other than None, and do not escape it; raises as `text` does."""
+    value = unwrapped(value)
     for kind, render in _RENDERERS:
         if isinstance(value, kind):
-            return render(value).translate(_RESERVED)
+            return render(value)
     raise ConfigurationError(
         f"a key field cannot be made of {type(value).__name__}; pass a str, int, float, bool, bytes, date, UUID, "
         "Decimal or Enum, or name an attribute of it in the template, such as {user.id}"
@@ -69,12 +84,21 @@ def _number(value: float | Decimal) -> str:
         )
     if exact == exact.to_integral_value():
         return str(int(exact))
-    return format(exact.normalize(), "f")
+    return format(exact, "f").rstrip("0")  # not `normalize()`, which rounds to the context's 28 digits
+
+
+def _integer(value: int) -> str:
+    if value.bit_length() > MAX_BITS:
+        raise ConfigurationError(
+            f"a key field cannot be made of a number of {value.bit_length()} bits; pass one below 10^{MAX_MAGNITUDE}, "
+            "or a text"
+        )
+    return str(int(value))
 
 
 _RENDERERS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
     (bool, lambda value: "true" if value else "false"),
-    (int, lambda value: str(int(value))),
+    (int, _integer),
     ((float, Decimal), _number),
     ((str, UUID), str),
     ((datetime, date), lambda value: value.isoformat()),

@@ -116,11 +116,12 @@ class _Keys(dict[Any, str]):
 
 def _remembered(signature: Signature, source: str) -> str:
     rendered = _expression(signature, source)
-    fields = template(source).fields
-    if len(fields) != 1 or "." in fields[0]:
+    holes = template(source).holes
+    if len(holes) != 1 or holes[0].rest or holes[0].ambient:
         return rendered
+    head = holes[0].head
     # By exact type: `True` equals 1 in a dictionary, and renders otherwise.
-    return f"__keys[{fields[0]}] if __type({fields[0]}) in __plain else {rendered}"
+    return f"__keys[{head}] if __type({head}) in __plain else {rendered}"
 
 
 def _renderer(signature: Signature, expression: str) -> Any:
@@ -131,9 +132,9 @@ def _renderer(signature: Signature, expression: str) -> Any:
 def _expression(signature: Signature, source: str) -> str:
     parsed = template(source)
     parsed.check(frozenset(signature.parameters))
-    for field in parsed.fields:
-        parameter = signature.parameters[field.partition(".")[0]]
-        if parameter.kind in _STARS:
+    for field in parsed.holes:
+        parameter = None if field.ambient else signature.parameters[field.head]
+        if parameter is not None and parameter.kind in _STARS:
             raise ConfigurationError(
                 f"template {source!r}: {parameter.name!r} takes any number of values; name a plain parameter"
             )
