@@ -16,7 +16,7 @@ from staleproof import Cache, ProviderUnavailableError
 from staleproof.keys import Keyspace
 from staleproof.providers.redis import RedisProvider
 from staleproof.tags import ROOT, tag_id
-from staleproof.testing.provider_contract import MINE, MINUTE, invalidation
+from staleproof.testing.examples import MINE, MINUTE, invalidation
 from tests.integration.proxy import Proxy
 
 if TYPE_CHECKING:

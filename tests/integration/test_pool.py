@@ -20,7 +20,7 @@ from staleproof import Cache, ConfigurationError, Policy, ProviderRejectedError
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import Connections
-from staleproof.providers.redis.steps import commands
+from staleproof.providers.redis.exchange import commands
 from staleproof.testing import Blocking
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from staleproof.keys import Keyspace
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
 from staleproof.tags import ROOT
 from staleproof.testing import Blocking
-from staleproof.testing.provider_contract import MINE, MINUTE, invalidation
+from staleproof.testing.examples import MINE, MINUTE, invalidation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import redis
 from staleproof import Cache
 from staleproof.keys import Keyspace
 from staleproof.tags import ROOT, tag_id
-from staleproof.testing.provider_contract import MINE, MINUTE, OTHERS, invalidation
+from staleproof.testing.examples import MINE, MINUTE, OTHERS, invalidation
 from tests.integration.proxy import Proxy
 
 if TYPE_CHECKING:

@@ -7,13 +7,17 @@ knows only what the provider sends, and the provider contract is run over it as 
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from typing import TYPE_CHECKING, Any
 
 import hiredis
 from redis.exceptions import ResponseError
 
+from staleproof.entry import ended_at
 from staleproof.providers.redis import scripts
-from staleproof.providers.redis.steps import Exchange
+from staleproof.providers.redis.exchange import Exchange
+from staleproof.tags import succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,12 +116,54 @@ class SimulatedRedis:
         known: dict[str, Callable[..., Any]] = {
             scripts.PROMOTE.digest: self.promote,
             scripts.RELEASE.digest: self.release,
+            scripts.EXPIRE.digest: self.expire,
         }
         return known[digest.decode()](*keys, *arguments)
 
     def do_eval(self, body: bytes, count: bytes, *rest: bytes) -> Any:
-        assert count == b"1"
-        return self.fence(*rest) if body == scripts.FENCE.body else self.guard(*rest)
+        known: dict[bytes, Callable[..., Any]] = {
+            scripts.FENCE.body: self.fence,
+            scripts.GUARD.body: self.guard,
+            scripts.SOFTEN_TAG.body: self.soften_tag,
+            scripts.SOFTEN_KEY.body: self.soften_key,
+        }
+        return known[body](*rest)
+
+    def expire(self, key: bytes, seen: bytes, end: bytes, life: bytes) -> int:
+        ends = (int.from_bytes(moment, "little") for moment in (end, seen))
+        moved = ended_at(self.get(key) or b"", next(ends), seen_ms=next(ends))
+        if moved is None:
+            return 0
+        deadline = self.clock.now().monotonic + int(life) / 1_000 if int(life) else None
+        self.strings[key] = (moved, deadline)
+        return 1
+
+    def soften_tag(self, key: bytes, version: bytes, moment: bytes) -> int:
+        held = self.get(key)
+        if held is None:
+            return 0
+        kept = succeeded(held, version, int.from_bytes(moment, "little"))
+        self.strings[key] = (kept, self.strings[key][1])
+        return 1
+
+    def soften_key(self, key: bytes, lease: bytes, moment: bytes) -> int:
+        self.strings.pop(lease, None)
+        moved = ended_at(self.get(key) or b"", int.from_bytes(moment, "little"))
+        if moved is None:
+            self.strings.pop(key, None)
+            return 0
+        self.strings[key] = (moved, self.strings[key][1])
+        return 1
+
+    def do_scan(self, cursor: bytes, _match: bytes, pattern: bytes, _count: bytes, limit: bytes) -> Any:
+        glob = fnmatch.translate(pattern.decode())
+        names = [
+            name
+            for name in sorted(self.strings)
+            if re.match(glob.encode(), name, re.DOTALL) and self.get(name)
+        ]
+        start, end = int(cursor), int(cursor) + int(limit)
+        return [str(end if end < len(names) else 0).encode(), names[start:end]]
 
     def guard(self, key: bytes, fresh: bytes) -> bytes:
         held = self.get(key)

@@ -18,7 +18,8 @@ from staleproof.cache import core, plans
 from staleproof.cache.commands import TakeSnapshot
 from staleproof.cache.near import NearCache
 from staleproof.policies import guard, judgement
-from staleproof.providers.redis.steps import Exchange, Steps, commands
+from staleproof.providers.redis.exchange import Exchange, commands
+from staleproof.providers.redis.rotation import Rotation
 from tests.model.simulated_redis import parsed
 from tests.model.world import (
     CLEARING,
@@ -117,12 +118,12 @@ def no_guard(patch: pytest.MonkeyPatch) -> None:
 
 def no_lease_fence(patch: pytest.MonkeyPatch) -> None:
     """Evict a key and leave its lease."""
-    rotation = Steps._rotation
+    rotation = Rotation.pack
 
-    def broken(self: Steps, invalidations: Any) -> Any:
+    def broken(self: Rotation, invalidations: Any) -> Any:
         return [_without_lease(command) for command in rotation(self, invalidations)]
 
-    patch.setattr(Steps, "_rotation", broken)
+    patch.setattr(Rotation, "pack", broken)
 
 
 def _without_lease(packed: bytes) -> bytes:

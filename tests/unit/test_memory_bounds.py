@@ -21,7 +21,7 @@ from staleproof.tags import tag_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from staleproof.providers.redis.steps import Exchange
+    from staleproof.providers.redis.exchange import Exchange
 
 MEGABYTE = 1 << 20
 

@@ -1,23 +1,31 @@
 """The entry: a stored value with the tag versions that were current before it was loaded.
 
-Layout, little-endian, format 1::
+Layout, little-endian, format 2::
 
     offset  bytes  field
-    0       1      format, 0xE1
-    1       1      codec (0 msgpack)
+    0       1      format, 0xE2
+    1       1      codec in the low four bits (`staleproof.codecs`), compression in the high four
     2       2      n, the number of tags, the namespace's root first
-    4       4      how many of them the template named, the root included; the rest came from the result
+    4       2      how many of them the template named, the root included; the rest came from the result
+    6       2      flags: 1 `TIMED`, the server may keep it beyond `expires`
     8       6 n    tag ids
     8+6n    8 n    tag versions
     8+14n   8      born: UTC milliseconds at which the load began
     16+14n  8      expires: UTC milliseconds, 0 for never
     24+14n  8      row version of the source, 0 if unknown
-    32+14n  rest   payload
+    32+14n  4      what the load cost, in microseconds
+    36+14n  4      zero
+    40+14n  rest   payload
+
+Format 1 (0xE1) had no flags, and neither cost nor the zero word; it is still read.
 
 Everything that a hit requires stands at the beginning: an entry is one exactly if it starts with the expected
 `prefix` and the current versions, two comparisons of byte strings whatever the number of tags. An entry that
 cannot be read is a miss (`None`), never an error: a newer release's format, a truncated value and another program's
 key are all met in a shared cache.
+
+A `TIMED` entry stays on the server after its end, to be served stale while another is loaded. Its end can be moved in
+place (`ended_at`), which is how a key is invalidated softly.
 """
 
 from __future__ import annotations
@@ -34,18 +42,24 @@ if TYPE_CHECKING:
 
     from staleproof.tags import TagId
 
-FORMAT = 0xE1
+FORMAT = 0xE2
+FIRST_FORMAT = 0xE1
+TIMED = 1
 MAX_TAGS = 3_900  # all of them in one command, below the 3,999 arguments of ElastiCache Serverless
 HEAD_MARGIN = 32
-_START = struct.Struct("<BBHI")
-_TIMES = struct.Struct("<QQQ")
+MAX_COST_US = 2**32 - 1
+_START = struct.Struct("<BBHHH")
+_TIMES = struct.Struct("<QQQII")
+_FIRST_TIMES = struct.Struct("<QQQ")
+_TWO_TIMES = struct.Struct("<QQ")
+_FLAGS_AT, _EXPIRES_AFTER_BORN = 6, 8
 START_BYTES = _START.size
 TIMES_BYTES = _TIMES.size
 TAG_BYTES = TAG_ID_BYTES + VERSION_BYTES
 
 
 class Entry(NamedTuple):
-    """A decoded envelope; *payload* is still the codec's bytes."""
+    """A decoded envelope; *payload* is still the codec's bytes, compressed or not as *codec* says."""
 
     codec: int
     ids: bytes
@@ -55,6 +69,8 @@ class Entry(NamedTuple):
     expires_ms: int
     row_version: int
     payload: memoryview | bytes
+    flags: int = 0
+    cost_us: int = 0
 
     @property
     def tag_ids(self) -> list[TagId]:
@@ -66,11 +82,15 @@ class Entry(NamedTuple):
         """The tags that the result revealed, which the template could not name."""
         return self.tag_ids[self.named :]
 
+    def is_over(self, now_ms: int) -> bool:
+        """Say whether its own clock has run out; without `TIMED` the server judges that, by forgetting it."""
+        return bool(self.flags & TIMED and self.expires_ms) and now_ms >= self.expires_ms
+
 
 @lru_cache(maxsize=16_384)
-def prefix(codec: int, ids: bytes, named: int) -> bytes:
+def prefix(codec: int, ids: bytes, named: int, flags: int = 0) -> bytes:
     """Return what an entry begins with that was written by *codec* under the tags *ids*, *named* by the template."""
-    return _START.pack(FORMAT, codec, len(ids) // TAG_ID_BYTES, named) + ids
+    return _START.pack(FORMAT, codec, len(ids) // TAG_ID_BYTES, named, flags) + ids
 
 
 def encode(entry: Entry) -> bytes:
@@ -84,42 +104,87 @@ def encode(entry: Entry) -> bytes:
         raise ConfigurationError(f"an entry has {count} tags; the limit is {MAX_TAGS}: tag a coarser thing")
     if len(entry.versions) != count * VERSION_BYTES:
         raise ConfigurationError("an entry needs one version a tag")
-    times = _TIMES.pack(entry.born_ms, entry.expires_ms, entry.row_version)
-    return b"".join((prefix(entry.codec, entry.ids, entry.named), entry.versions, times, entry.payload))
+    times = _TIMES.pack(
+        entry.born_ms, entry.expires_ms, entry.row_version, min(entry.cost_us, MAX_COST_US), 0
+    )
+    start = prefix(entry.codec, entry.ids, entry.named, entry.flags)
+    return b"".join((start, entry.versions, times, entry.payload))
 
 
 def payload(raw: bytes, start: int) -> memoryview:
-    """Return the payload of an entry whose prefix and versions take *start* bytes."""
+    """Return the payload of an entry of today's format whose prefix and versions take *start* bytes."""
     return memoryview(raw)[start + TIMES_BYTES :]
+
+
+def times(raw: bytes, start: int) -> tuple[int, int]:
+    """Return when an entry was born and when it ends, if its prefix and versions take *start* bytes."""
+    born_ms, expires_ms = _TWO_TIMES.unpack_from(raw, start)
+    return born_ms, expires_ms
 
 
 def decode(raw: bytes) -> Entry | None:
     """Return the entry stored as *raw*, or None if this release cannot read it."""
-    if len(raw) < START_BYTES or raw[0] != FORMAT:
+    if len(raw) < START_BYTES or raw[0] not in {FORMAT, FIRST_FORMAT}:
         return None
-    _, codec, count, named = _START.unpack_from(raw)
+    found, codec, count, named, flags = _START.unpack_from(raw)
     ids_end = START_BYTES + count * TAG_ID_BYTES
     end = ids_end + count * VERSION_BYTES
-    if len(raw) < end + TIMES_BYTES or not 0 < named <= count <= MAX_TAGS:
+    layout = _TIMES if found == FORMAT else _FIRST_TIMES
+    if len(raw) < end + layout.size or not 0 < named <= count <= MAX_TAGS:
         return None
-    born_ms, expires_ms, row_version = _TIMES.unpack_from(raw, end)
-    ids, versions = raw[START_BYTES:ids_end], raw[ids_end:end]
-    return Entry(codec, ids, versions, named, born_ms, expires_ms, row_version, payload(raw, end))
+    born_ms, expires_ms, row_version, *cost = layout.unpack_from(raw, end)
+    ids, versions, body = raw[START_BYTES:ids_end], raw[ids_end:end], memoryview(raw)[end + layout.size :]
+    return Entry(
+        codec, ids, versions, named, born_ms, expires_ms, row_version, body, flags, cost[0] if cost else 0
+    )
 
 
 def head_bytes(tags: int) -> int:
-    """Return how many bytes of an entry show all its tags, if it has at most a few more than *tags*."""
+    """Return how many bytes of an entry show all its tags and its times, if it has at most a few more than *tags*."""
     return START_BYTES + (tags + HEAD_MARGIN) * TAG_BYTES
 
 
 def carries(head: bytes, tags: Sequence[TagId], versions: Sequence[bytes]) -> bool:
     """Say whether an entry that begins with *head* carries *tags*, as its first, at exactly *versions*."""
-    if len(head) < START_BYTES or head[0] != FORMAT:
+    if len(head) < START_BYTES or head[0] not in {FORMAT, FIRST_FORMAT}:
         return False
     count = _START.unpack_from(head)[2]
     return head.startswith(b"".join(tags), START_BYTES) and head.startswith(
         b"".join(versions), START_BYTES + count * TAG_ID_BYTES
     )
+
+
+def ended_at(raw: bytes, expires_ms: int, *, seen_ms: int | None = None) -> bytes | None:
+    """Return *raw* with its end moved to *expires_ms*, or None if its end cannot be moved.
+
+    Args:
+        raw: a stored entry.
+        expires_ms: UTC milliseconds of the new end.
+        seen_ms: the end it must still have; None for any.
+    """
+    at = end_offset(raw)
+    if at is None or (
+        seen_ms is not None and _TWO_TIMES.unpack_from(raw, at - _EXPIRES_AFTER_BORN)[1] != seen_ms
+    ):
+        return None
+    flagged = raw[:_FLAGS_AT] + TIMED.to_bytes(2, "little") + raw[START_BYTES:at]
+    return flagged + expires_ms.to_bytes(8, "little") + raw[at + 8 :]
+
+
+def end_offset(raw: bytes) -> int | None:
+    """Return where an entry's end stands, or None: it is none of today's format, and its end cannot be moved."""
+    if len(raw) < START_BYTES or raw[0] != FORMAT:
+        return None
+    at = START_BYTES + _START.unpack_from(raw)[2] * TAG_BYTES + _EXPIRES_AFTER_BORN
+    return at if len(raw) >= at - _EXPIRES_AFTER_BORN + TIMES_BYTES else None
+
+
+def born_at(head: bytes) -> int | None:
+    """Return when an entry that begins with *head* was born, or None if *head* does not show it."""
+    if len(head) < START_BYTES:
+        return None
+    at = START_BYTES + _START.unpack_from(head)[2] * TAG_BYTES
+    return int(_TWO_TIMES.unpack_from(head, at)[0]) if len(head) >= at + _TWO_TIMES.size else None
 
 
 def join_versions(versions: Sequence[bytes | None]) -> bytes | None:

@@ -60,7 +60,10 @@ class JournalPage(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """One atomic look at a key: its stored entry (or None), and the current versions of the tags asked for."""
+    """One atomic look at a key: its stored entry (or None), and what the version keys of the tags asked for hold.
+
+    That is the current version, and behind it the predecessors that soft invalidations left (`staleproof.tags`).
+    """
 
     entry: bytes | None
     versions: Sequence[bytes | None]
@@ -95,6 +98,37 @@ class Begun(NamedTuple):
     head: bytes
 
 
+class Want(NamedTuple):
+    """One read among many: a key, and the tags whose versions to look at."""
+
+    key: str
+    tags: Sequence[TagId]
+
+
+class Claim(NamedTuple):
+    """One load among many: a key, the tags to snapshot, and the name of the lease to take."""
+
+    key: str
+    tags: Sequence[TagId]
+    lease: bytes
+
+
+class Deposit(NamedTuple):
+    """One store among many; see `Provider.store`."""
+
+    key: str
+    entry: bytes
+    ttl_ms: int
+    lease: bytes
+
+
+class Keys(NamedTuple):
+    """Some of a namespace's keys, and where to go on; "" when all were seen."""
+
+    keys: Sequence[str]
+    cursor: str
+
+
 class Provider(Protocol):
     """A cache server, seen through one namespace.
 
@@ -113,10 +147,20 @@ class Provider(Protocol):
         """Read the journal after *cursor*, and then what `read` returns, in one round trip, in this order."""
         ...
 
+    def read_many(self, wants: Sequence[Want]) -> list[Observed]:
+        """Return what `read` returns for each of *wants*, in one round trip; together they are no one moment."""
+        ...
+
     def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Begun:
         """Snapshot *tags*, take the key's lease under the name *lease*, look at the entry's head; in this order."""
+        ...
+
+    def begin_many(
+        self, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> list[Begun]:
+        """Return what `begin` returns for each of *claims*, in one round trip."""
         ...
 
     def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
@@ -133,6 +177,21 @@ class Provider(Protocol):
         """
         ...
 
+    def store_many(self, deposits: Sequence[Deposit]) -> list[bool]:
+        """Return what `store` returns for each of *deposits*, in one round trip."""
+        ...
+
+    def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> bool:
+        """Move the end of the stored entry in place, if it is still *seen_ms*; say whether.
+
+        Args:
+            key: the key's text.
+            seen_ms: the end that the caller has read, UTC milliseconds; an end moved since stays.
+            expires_ms: the new end, UTC milliseconds, or the same one.
+            ttl_ms: for how long the server keeps the entry from now on, 0 for ever.
+        """
+        ...
+
     def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """Store *entry* and break any lease on the key, so that no load in flight overwrites it."""
         ...
@@ -144,8 +203,18 @@ class Provider(Protocol):
     def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """Bump the guards, rotate the tags, remove keys with their leases, append to the journal, in this order.
 
+        A soft one keeps the tags' old versions as predecessors, and ends the keys' entries instead of removing them.
+
         Returns the journal place of each part. Returning *is* the acknowledgement: what is raised instead
         must be tried again, which is harmless.
+        """
+        ...
+
+    def scan(self, cursor: str, limit: int) -> Keys:
+        """Return about *limit* keys of stored entries after *cursor*, "" for the first; never a blocking `KEYS`.
+
+        A key may come twice, and one stored or removed meanwhile may come or not. Keys too long for the server are
+        known there by their digest only, and are left out.
         """
         ...
 
@@ -177,10 +246,20 @@ class AsyncProvider(Protocol):
         """See `Provider.read_following`."""
         ...
 
+    async def read_many(self, wants: Sequence[Want]) -> list[Observed]:
+        """See `Provider.read_many`."""
+        ...
+
     async def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Begun:
         """See `Provider.begin`."""
+        ...
+
+    async def begin_many(
+        self, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> list[Begun]:
+        """See `Provider.begin_many`."""
         ...
 
     async def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
@@ -189,6 +268,14 @@ class AsyncProvider(Protocol):
 
     async def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `Provider.store`."""
+        ...
+
+    async def store_many(self, deposits: Sequence[Deposit]) -> list[bool]:
+        """See `Provider.store_many`."""
+        ...
+
+    async def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> bool:
+        """See `Provider.expire`."""
         ...
 
     async def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
@@ -201,6 +288,10 @@ class AsyncProvider(Protocol):
 
     async def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `Provider.invalidate`."""
+        ...
+
+    async def scan(self, cursor: str, limit: int) -> Keys:
+        """See `Provider.scan`."""
         ...
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:

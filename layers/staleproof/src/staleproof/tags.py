@@ -43,3 +43,47 @@ def tag_id(tag: str) -> TagId:
 def stripe(tag: TagId) -> int:
     """Return the guard counter that watches *tag*."""
     return (tag[0] << 8 | tag[1]) % STRIPES
+
+
+# --- versions as the server keeps them ------------------------------------------------------------
+#
+# The value of a version key is the current version, 8 bytes. A tag that was invalidated softly has its predecessors
+# behind it, newest first, each with the UTC milliseconds at which it ended: an entry under one of them is stale, not
+# gone. A hard invalidation removes the key, and with it all of that.
+
+MOMENT_BYTES = 8
+PREDECESSOR_BYTES = VERSION_BYTES + MOMENT_BYTES
+MAX_PREDECESSORS = 3
+"""Soft invalidations in a row after which what was loaded before the first is gone; redeliveries count."""
+
+LONGEST_VERSION = VERSION_BYTES + MAX_PREDECESSORS * PREDECESSOR_BYTES
+
+
+def is_version(value: object) -> bool:
+    """Say whether *value* is what a version key may hold."""
+    return (
+        isinstance(value, bytes)
+        and VERSION_BYTES <= len(value) <= LONGEST_VERSION
+        and (len(value) - VERSION_BYTES) % PREDECESSOR_BYTES == 0
+    )
+
+
+def current(value: bytes) -> bytes:
+    """Return the current version of what a version key holds."""
+    return value[:VERSION_BYTES]
+
+
+def succeeded(value: bytes, version: bytes, at_ms: int) -> bytes:
+    """Return what a version key holds after a soft invalidation at *at_ms* that makes *version* current."""
+    ended = value[:VERSION_BYTES] + at_ms.to_bytes(MOMENT_BYTES, "little")
+    return (version + ended + value[VERSION_BYTES:])[:LONGEST_VERSION]
+
+
+def ended_ms(value: bytes | None, version: bytes) -> int | None:
+    """Return when *version* ended, by what its version key holds: None if it is no predecessor that is known."""
+    if value is None or not is_version(value):
+        return None
+    for at in range(VERSION_BYTES, len(value), PREDECESSOR_BYTES):
+        if value[at : at + VERSION_BYTES] == version:
+            return int.from_bytes(value[at + VERSION_BYTES : at + PREDECESSOR_BYTES], "little")
+    return None

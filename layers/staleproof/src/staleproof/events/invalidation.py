@@ -57,6 +57,8 @@ class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
         tags: tag texts.
         keys: key texts.
         clear: forget the whole namespace.
+        soft: what it names becomes stale instead of gone, for those whose policy serves stale values; a reader that
+            does not know this field forgets it all, which is safe.
         row_version: the source row's version after the change, or None. With it, a load that read an older
             row from a lagging replica is served but not stored, for *lag_ms*.
         lag_ms: how long a replica of the source may lag behind, in milliseconds.
@@ -71,6 +73,7 @@ class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     tags: tuple[_Tag, ...] = ()
     keys: tuple[_Key, ...] = ()
     clear: bool = False
+    soft: bool = False
     row_version: int | None = None
     lag_ms: int = 0
     at_ms: int = 0

@@ -1,7 +1,8 @@
 """The judgement of a read: is a stored entry a hit? Equality of tag versions decides, nothing else.
 
 Whatever is missing or unreadable is a miss (P6), and each miss has a reason that statistics count and `explain`
-will tell.
+tells. A miss may still know a stale value: one whose time is over, or whose tags were invalidated softly. Whether
+that is served is the policy's business; a hard invalidation leaves none.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from staleproof.entry import Entry, decode, join_versions, payload
-from staleproof.tags import TAG_ID_BYTES, VERSION_BYTES
+from staleproof.tags import TAG_ID_BYTES, VERSION_BYTES, current, ended_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ABSENT: Final = "absent"
+EXPIRED: Final = "expired"
 UNREADABLE: Final = "unreadable"
 RETAGGED: Final = "retagged"
 TAG: Final = "tag"
 CODEC: Final = "codec"
-REASONS: Final = (ABSENT, UNREADABLE, RETAGGED, TAG, CODEC)
+UNREACHABLE: Final = "unreachable"
+BREAKER: Final = "breaker"
+REASONS: Final = (ABSENT, EXPIRED, UNREADABLE, RETAGGED, TAG, CODEC, UNREACHABLE, BREAKER)
 
 
 class Miss(NamedTuple):
@@ -28,10 +32,12 @@ class Miss(NamedTuple):
     Attributes:
         reason: one of `REASONS`.
         entry: what was stored all the same, if it could be read: its tags predict the next ones.
+        since_ms: since when the entry is stale, UTC milliseconds; None if it must not be served at all.
     """
 
     reason: str
     entry: Entry | None
+    since_ms: int | None = None
 
 
 class Partial(NamedTuple):
@@ -45,7 +51,7 @@ _UNREADABLE = Miss(UNREADABLE, None)
 
 
 def payload_of(raw: bytes | None, versions: Sequence[bytes | None], expected: bytes) -> memoryview | None:
-    """Return the payload if *raw* is a hit, else None; `judge` tells why not.
+    """Return the payload if *raw* carries the right versions, else None; `judge` tells why not, and of its end.
 
     Args:
         raw: the stored entry, or None.
@@ -54,22 +60,23 @@ def payload_of(raw: bytes | None, versions: Sequence[bytes | None], expected: by
     """
     if raw is None or not raw.startswith(expected):
         return None
-    current = join_versions(versions)
-    if current is None or not raw.startswith(current, len(expected)):
+    now = join_versions(versions)
+    if now is None or not raw.startswith(now, len(expected)):
         return None
-    return payload(raw, len(expected) + len(current))
+    return payload(raw, len(expected) + len(now))
 
 
 def judge(
-    raw: bytes | None, versions: Sequence[bytes | None], ids: bytes, named: int
+    raw: bytes | None, versions: Sequence[bytes | None], ids: bytes, named: int, now_ms: int = 0
 ) -> Entry | Miss | Partial:
     """Judge one observation.
 
     Args:
         raw: the stored entry, or None.
-        versions: the current versions of the tags asked for.
+        versions: what the version keys of the tags asked for hold.
         ids: the ids of the tags asked for, one run: the *named* ones of the call, then predicted ones.
         named: how many of them the call itself names.
+        now_ms: UTC milliseconds; it matters to entries that outlive their end.
     """
     if raw is None:
         return _ABSENT
@@ -78,9 +85,33 @@ def judge(
         return _UNREADABLE
     if entry.ids != ids or entry.named != named:
         return _differently_tagged(entry, versions, ids, named)
-    if entry.versions != join_versions(versions):
-        return Miss(TAG, entry)
+    if entry.versions != current_run(versions):
+        return Miss(TAG, entry, _stale_since(entry, versions, now_ms))
+    if entry.is_over(now_ms):
+        return Miss(EXPIRED, entry, entry.expires_ms)
     return entry
+
+
+def current_run(versions: Sequence[bytes | None]) -> bytes | None:
+    """Return the run of current versions, as an entry stores it; None if one is missing."""
+    run = join_versions(versions)
+    if run is None or len(run) == VERSION_BYTES * len(versions):
+        return run
+    return b"".join(current(version) for version in versions if version is not None)
+
+
+def _stale_since(entry: Entry, versions: Sequence[bytes | None], now_ms: int) -> int | None:
+    """Return since when *entry* is stale, if every tag that moved on was invalidated softly; else None."""
+    moments = [entry.expires_ms] if entry.is_over(now_ms) else []
+    for at, held in enumerate(versions):
+        own = entry.versions[at * VERSION_BYTES : (at + 1) * VERSION_BYTES]
+        if held is not None and current(held) == own:
+            continue
+        ended = ended_ms(held, own)
+        if ended is None:
+            return None
+        moments.append(ended)
+    return min(moments, default=None)
 
 
 def _differently_tagged(
@@ -89,7 +120,8 @@ def _differently_tagged(
     end = named * TAG_ID_BYTES
     if entry.named != named or entry.ids[:end] != ids[:end]:
         return Miss(RETAGGED, entry)
-    if entry.versions[: named * VERSION_BYTES] != join_versions(versions[:named]):
+    own, held = entry.versions[: named * VERSION_BYTES], versions[:named]
+    if own != current_run(held) and _stale_since(entry, held, 0) is None:
         return Miss(TAG, entry)
     return Partial(entry)
 

@@ -2,82 +2,240 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
+from staleproof.entry import TIMED
 from staleproof.errors import ConfigurationError
-from staleproof.policies.duration import seconds
+from staleproof.policies.fields import (
+    choice,
+    function,
+    life,
+    optional,
+    positive,
+    share,
+    switch,
+    wait,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Duration: TypeAlias = float | str
+Fallback: TypeAlias = Literal["load", "stale", "error"]
 
 TAG_MARGIN_MS = 60_000
 """How much longer than an entry its tags' versions live; a version that goes first costs a miss, no more."""
 
+IDLE_SLACK = 1.25
+"""An idle entry goes after `idle` to 1.25 times `idle`: so a read prolongs it at most every quarter of `idle`."""
+
+
+class Consistency(NamedTuple):
+    """How old an answer may be. Write `STRICT` or `bounded("2s")`.
+
+    Attributes:
+        staleness: the most that an answer may lag behind an acknowledged invalidation, seconds; None asks the
+            primary at every read, and keeps no in-process copies.
+        reader: whether the reader endpoint may answer, if its replica has everything up to that bound.
+    """
+
+    staleness: Duration | None
+    reader: bool = False
+
+
+STRICT = Consistency(None)
+
+
+def bounded(staleness: Duration, *, reader: bool = False) -> Consistency:
+    """Return the consistency of answers that lag at most *staleness*; see `Consistency`."""
+    return Consistency(staleness, reader)
+
+
+FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
+    "ttl": optional(life),
+    "idle": optional(life),
+    "jitter": share,
+    "negative_ttl": optional(life),
+    "ttl_from": optional(function),
+    "staleness": optional(wait),
+    "lease": life,
+    "patience": wait,
+    "stale_while_revalidate": wait,
+    "stale_if_error": wait,
+    "retry_after": wait,
+    "refresh_ahead": optional(share),
+    "xfetch": optional(positive),
+    "soft_timeout": optional(life),
+    "hard_timeout": optional(life),
+    "fallback": choice("load", "stale", "error"),
+    "max_bytes": optional(whole),
+    "min_cost": wait,
+    "min_uses": whole,
+    "admit": optional(function),
+    "compress_above": optional(whole),
+    "reader": switch,
+}
+"""Every field, and what checks it; settings and `but` read this table too."""
+
 
 class Policy:
-    """How long a value is kept, and how fresh a read must be.
+    """How long a value is kept, how fresh a read must be, and what happens when something fails.
+
+    Durations are seconds or texts such as `"10m"`.
 
     Args:
-        ttl: how long an entry lives in the cache server, seconds or `"10m"`; None keeps it until invalidated.
+        ttl: how long an entry is fresh; None keeps it until invalidated. With *ttl_from* it is the longest.
+        idle: forget an entry that nobody has read for so long, whatever is left of its *ttl*.
+        jitter: shorten each entry's life by a random share of it, up to this, so that a crowd does not end at once.
+        negative_ttl: the life of a stored `None`, if shorter than *ttl*.
+        ttl_from: called with a loaded value, returns its own life, or None for *ttl*.
         staleness: the most that an in-process copy may lag behind an acknowledged invalidation. `0` checks the
             journal at every read; None keeps no in-process copies.
         lease: how long one loader may keep others waiting. A load that takes longer is served, not stored.
         patience: how long a reader waits for somebody else's load before it loads for itself, unstored.
+        stale_while_revalidate: for how long after its end, or after a soft invalidation, a value is served at once
+            while one reader loads it anew. Never after a hard invalidation.
+        stale_if_error: for how long after its end a value is served if the loader fails or is slow.
+        retry_after: how long a loader that failed is left alone while a stale value is served.
+        refresh_ahead: load anew, in the background, once this share of the life has passed and somebody reads.
+        xfetch: load anew ahead of the end at random, the sooner the more a load costs: the beta of "Optimal
+            Probabilistic Cache Stampede Prevention" (Vattani and others, VLDB 2015); 1 is their optimum.
+        soft_timeout: how long a load may take before a stale value is served instead, if there is one.
+        hard_timeout: how long a load may take at all before `LoadTimeoutError` is raised.
+        fallback: when the cache server cannot be reached, `"load"` calls the loader, `"stale"` first looks for an
+            in-process copy up to *stale_if_error* old, and `"error"` raises. `"stale"` keeps in-process copies, checked
+            at every read, even without *staleness*.
+        max_bytes: entries above this are served and not stored.
+        min_cost: values whose load took less are not stored.
+        min_uses: store a value only at its so-maniest load in this process, to keep what is asked for once out.
+        admit: called with key, bytes and the load's seconds, says whether to store.
+        compress_above: compress payloads of more bytes than this; None never does.
+        reader: let the reader endpoint answer, as far as its replica has what *staleness* demands.
+        consistency: `STRICT`, or `bounded("2s", reader=True)`: another way to write *staleness* and *reader*.
 
     Raises:
-        ConfigurationError: a duration cannot be read, or a field has no meaning with its value.
+        ConfigurationError: a field cannot be read, or has no meaning with its value.
     """
 
-    __slots__ = ("lease", "patience", "staleness", "ttl")
+    __slots__ = (*FIELDS, "flags", "tends", "window_ms")
 
     ttl: float | None
+    idle: float | None
+    jitter: float
+    negative_ttl: float | None
+    ttl_from: Callable[[Any], Duration | None] | None
     staleness: float | None
     lease: float
     patience: float
+    stale_while_revalidate: float
+    stale_if_error: float
+    retry_after: float
+    refresh_ahead: float | None
+    xfetch: float | None
+    soft_timeout: float | None
+    hard_timeout: float | None
+    fallback: Fallback
+    max_bytes: int | None
+    min_cost: float
+    min_uses: int
+    admit: Callable[[str, int, float], bool] | None
+    compress_above: int | None
+    reader: bool
+    window_ms: int
+    """How long after its end an entry is kept to be served stale, milliseconds."""
+    flags: int
+    """The flags of entries written under this policy."""
+    tends: bool
+    """Whether a hit needs a second look: it may prolong the entry's life, or begin a refresh."""
+
+    FIELDS: ClassVar[Mapping[str, Callable[[Any, str], Any]]] = FIELDS
 
     def __init__(
         self,
         *,
-        ttl: float | str | None = "10m",
-        staleness: float | str | None = None,
-        lease: float | str = "10s",
-        patience: float | str = "5s",
+        ttl: Duration | None = "10m",
+        idle: Duration | None = None,
+        jitter: float = 0.0,
+        negative_ttl: Duration | None = None,
+        ttl_from: Callable[[Any], Duration | None] | None = None,
+        staleness: Duration | None = None,
+        lease: Duration = "10s",
+        patience: Duration = "5s",
+        stale_while_revalidate: Duration = 0,
+        stale_if_error: Duration = 0,
+        retry_after: Duration = "1s",
+        refresh_ahead: float | None = None,
+        xfetch: float | None = None,
+        soft_timeout: Duration | None = None,
+        hard_timeout: Duration | None = None,
+        fallback: Fallback = "load",
+        max_bytes: int | None = None,
+        min_cost: Duration = 0,
+        min_uses: int = 1,
+        admit: Callable[[str, int, float], bool] | None = None,
+        compress_above: int | None = 8_192,
+        reader: bool = False,
+        consistency: Consistency | None = None,
     ) -> None:
+        given = locals()
+        for name, check in FIELDS.items():
+            object.__setattr__(self, name, check(given[name], name))
+        if consistency is not None:
+            object.__setattr__(self, "staleness", FIELDS["staleness"](consistency.staleness, "consistency"))
+            object.__setattr__(self, "reader", consistency.reader)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Check what fields mean together, and derive what the hot paths ask for."""
         put = object.__setattr__
-        put(self, "ttl", None if ttl is None else seconds(ttl, "ttl"))
-        put(self, "staleness", None if staleness is None else seconds(staleness, "staleness"))
-        put(self, "lease", seconds(lease, "lease"))
-        put(self, "patience", seconds(patience, "patience"))
-        if self.ttl is not None and self.ttl < 0.001:  # noqa: PLR2004 - a millisecond is the server's finest
-            raise ConfigurationError(f"ttl={ttl!r} is under a millisecond; use None to keep entries for ever")
-        if self.lease < 0.001:  # noqa: PLR2004
-            raise ConfigurationError(f"lease={lease!r} is under a millisecond; no load could be stored")
+        if self.fallback == "stale" and self.staleness is None:
+            put(self, "staleness", 0.0)  # without in-process copies there would be nothing to fall back on
+        if self.reader and not self.staleness:
+            raise ConfigurationError(
+                "reader=True needs a staleness above 0: a replica lags, so write consistency=bounded('1s', reader=True)"
+            )
+        if self.ttl is None and (self.refresh_ahead is not None or self.xfetch is not None):
+            raise ConfigurationError(
+                "refresh_ahead and xfetch need a ttl: what never ends has no time before its end"
+            )
+        window = max(self.stale_while_revalidate, self.stale_if_error)
+        put(self, "window_ms", round(window * 1_000))
+        put(self, "flags", TIMED if window else 0)
+        put(self, "tends", any(each is not None for each in (self.idle, self.refresh_ahead, self.xfetch)))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Policy does not change; write policy.but({name}={value!r})")
 
     def but(self, **changes: Any) -> Policy:
         """Return this policy with some fields changed: `HOT.but(ttl="1h")`."""
-        unknown = set(changes) - set(self.__slots__)
+        unknown = set(changes) - set(FIELDS) - {"consistency"}
         if unknown:
             raise ConfigurationError(
-                f"a policy has no {', '.join(sorted(unknown))}; it has {', '.join(self.__slots__)}"
+                f"a policy has no {', '.join(sorted(unknown))}; it has {', '.join(FIELDS)}"
             )
-        return Policy(**{**{name: getattr(self, name) for name in self.__slots__}, **changes})
+        return Policy(**{**self.fields(), **changes})
+
+    def fields(self) -> dict[str, Any]:
+        """Return every field by name, durations in seconds."""
+        return {name: getattr(self, name) for name in FIELDS}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, ({name: getattr(self, name) for name in self.__slots__},)
+        return _made, (self.fields(),)
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.fields().items())
         return f"Policy({fields})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Policy) and repr(self) == repr(other)
+        return isinstance(other, Policy) and self.fields() == other.fields()
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash(tuple(self.fields().values()))
 
     @property
     def ttl_ms(self) -> int:
-        """The entry's life in milliseconds, 0 for ever."""
+        """The entry's longest life in milliseconds, 0 for ever."""
         return 0 if self.ttl is None else max(1, round(self.ttl * 1_000))
 
     @property
@@ -88,7 +246,11 @@ class Policy:
     @property
     def tag_ttl_ms(self) -> int:
         """The life of a tag version that must outlive the entries that name it, 0 for ever."""
-        return 0 if self.ttl is None else self.ttl_ms + self.lease_ms + TAG_MARGIN_MS
+        return self.tag_ttl_for(self.ttl_ms)
+
+    def tag_ttl_for(self, ttl_ms: int) -> int:
+        """Return the life of a tag version that must outlive an entry of *ttl_ms*; 0 is for ever, for both."""
+        return ttl_ms + self.window_ms + self.lease_ms + TAG_MARGIN_MS if ttl_ms else 0
 
 
 def _made(fields: dict[str, Any]) -> Policy:

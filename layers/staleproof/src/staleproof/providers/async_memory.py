@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from staleproof.events import Invalidation
-    from staleproof.ports import Begun, JournalId, JournalPage, Observed, Snapshot
+    from staleproof.ports import (
+        Begun,
+        Claim,
+        Deposit,
+        JournalId,
+        JournalPage,
+        Keys,
+        Observed,
+        Snapshot,
+        Want,
+    )
     from staleproof.tags import TagId
 
 
@@ -47,11 +57,21 @@ class AsyncMemoryProvider:
         """See `AsyncProvider.read_following`."""
         return self.inner.read_following(key, tags, cursor, limit)
 
+    async def read_many(self, wants: Sequence[Want]) -> list[Observed]:
+        """See `AsyncProvider.read_many`."""
+        return self.inner.read_many(wants)
+
     async def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Begun:
         """See `AsyncProvider.begin`."""
         return self.inner.begin(key, tags, lease, lease_ms, tag_ttl_ms, guard=guard)
+
+    async def begin_many(
+        self, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> list[Begun]:
+        """See `AsyncProvider.begin_many`."""
+        return self.inner.begin_many(claims, lease_ms, tag_ttl_ms, guard=guard)
 
     async def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
         """See `AsyncProvider.snapshot`."""
@@ -60,6 +80,14 @@ class AsyncMemoryProvider:
     async def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `AsyncProvider.store`."""
         return self.inner.store(key, entry, ttl_ms, lease)
+
+    async def store_many(self, deposits: Sequence[Deposit]) -> list[bool]:
+        """See `AsyncProvider.store_many`."""
+        return self.inner.store_many(deposits)
+
+    async def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> bool:
+        """See `AsyncProvider.expire`."""
+        return self.inner.expire(key, seen_ms, expires_ms, ttl_ms)
 
     async def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `AsyncProvider.put`."""
@@ -72,6 +100,10 @@ class AsyncMemoryProvider:
     async def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `AsyncProvider.invalidate`."""
         return self.inner.invalidate(invalidations)
+
+    async def scan(self, cursor: str, limit: int) -> Keys:
+        """See `AsyncProvider.scan`."""
+        return self.inner.scan(cursor, limit)
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `AsyncProvider.journal`."""

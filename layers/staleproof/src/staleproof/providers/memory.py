@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.entry import head_bytes
+from staleproof.entry import ended_at, head_bytes
 from staleproof.events.invalidation import genesis
 from staleproof.keys import Keyspace
 from staleproof.policies import guard as guards
@@ -22,13 +22,17 @@ from staleproof.ports import (
     JOURNAL_HORIZON_MS,
     TRIM_EVERY,
     Begun,
+    Claim,
+    Deposit,
     JournalId,
     JournalPage,
+    Keys,
     Observed,
     Snapshot,
+    Want,
 )
 from staleproof.providers.memory_journal import MemoryJournal
-from staleproof.tags import VERSION_BYTES
+from staleproof.tags import VERSION_BYTES, current, succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,6 +126,11 @@ class MemoryProvider:
         with self._lock:
             return self.journal(cursor, limit), self.read(key, tags)
 
+    def read_many(self, wants: Sequence[Want]) -> list[Observed]:
+        """See `Provider.read_many`."""
+        with self._lock:
+            return [self.read(want.key, want.tags) for want in wants]
+
     def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
         """See `Provider.snapshot`."""
         with self._lock:
@@ -137,7 +146,7 @@ class MemoryProvider:
             version = os.urandom(VERSION_BYTES)
             self._set(name, version, ttl_ms)
         self._prolong(name, ttl_ms)
-        return version
+        return current(version)
 
     def _guard(self) -> bytes:
         guard = self._get(self.keys.guard)
@@ -159,6 +168,13 @@ class MemoryProvider:
             head = (self._get(self.keys.entry(key)) or b"")[: head_bytes(len(tags))]
             return Begun(snapshot, holder is None or holder == lease, head)
 
+    def begin_many(
+        self, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> list[Begun]:
+        """See `Provider.begin_many`."""
+        with self._lock:
+            return [self.begin(*claim, lease_ms, tag_ttl_ms, guard=guard) for claim in claims]
+
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `Provider.store`."""
         with self._lock:
@@ -166,6 +182,19 @@ class MemoryProvider:
                 return False
             self.put(key, entry, ttl_ms)
             return True
+
+    def store_many(self, deposits: Sequence[Deposit]) -> list[bool]:
+        """See `Provider.store_many`."""
+        with self._lock:
+            return [self.store(*deposit) for deposit in deposits]
+
+    def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> bool:
+        """See `Provider.expire`."""
+        with self._lock:
+            moved = ended_at(self._get(self.keys.entry(key)) or b"", expires_ms, seen_ms=seen_ms)
+            if moved is not None:
+                self._set(self.keys.entry(key), moved, ttl_ms)
+            return moved is not None
 
     def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `Provider.put`."""
@@ -182,18 +211,37 @@ class MemoryProvider:
     def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `Provider.invalidate`."""
         with self._lock:
-            tags = [tag for each in invalidations for tag in each.tag_ids]
-            self._bump(tags)
+            self._bump([tag for each in invalidations for tag in each.tag_ids])
             for each in invalidations:
                 self._fence_rows(each)
-            for tag in tags:
-                self.drop(self.keys.version(tag))
-            for key in [key for each in invalidations for key in each.keys]:
-                self.drop(self.keys.entry(key))
-                self.drop(self.keys.lease(key))
+            for each in invalidations:
+                (self._soften if each.soft else self._remove)(each)
             if next(self._invalidations) % TRIM_EVERY == 0:
                 self._journal.trim(JOURNAL_HORIZON_MS)
             return [self._journal.append(part) for each in invalidations for part in each.parts()]
+
+    def _remove(self, invalidation: Invalidation) -> None:
+        for tag in invalidation.tag_ids:
+            self.drop(self.keys.version(tag))
+        for key in invalidation.keys:
+            self.drop(self.keys.entry(key))
+            self.drop(self.keys.lease(key))
+
+    def _soften(self, invalidation: Invalidation) -> None:
+        for tag in invalidation.tag_ids:
+            name = self.keys.version(tag)
+            held = self._get(name)
+            if held is not None:
+                version = succeeded(held, os.urandom(VERSION_BYTES), invalidation.at_ms)
+                self._cells[name] = self._cells[name]._replace(value=version)
+        for key in invalidation.keys:
+            name = self.keys.entry(key)
+            ended = ended_at(self._get(name) or b"", invalidation.at_ms)
+            if ended is None:
+                self.drop(name)
+            else:
+                self._cells[name] = self._cells[name]._replace(value=ended)
+            self.drop(self.keys.lease(key))
 
     def _bump(self, tags: Sequence[TagId]) -> None:
         guard = bytearray(self._get(self.keys.guard) or bytes(guards.GUARD_BYTES))
@@ -213,6 +261,15 @@ class MemoryProvider:
 
     def close(self) -> None:
         """Nothing is held open; the contents stay."""
+
+    def scan(self, cursor: str, limit: int) -> Keys:
+        """See `Provider.scan`; the cursor is a count of keys."""
+        with self._lock:
+            names = [self.keys.key_of(name) for name in list(self._cells) if self._get(name) is not None]
+        keys = [name for name in names if name is not None]
+        start = int(cursor or 0)
+        end = start + limit
+        return Keys(keys[start:end], str(end) if end < len(keys) else "")
 
     # --- the journal -----------------------------------------------------------------------------
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from staleproof.testing.provider_contract import invalidation
+from staleproof.testing.examples import invalidation
 
 if TYPE_CHECKING:
-    from staleproof.testing.provider_contract import Elapse
+    from staleproof.testing.examples import Elapse
 
 PEER = "peer-region-1"
 

@@ -10,37 +10,23 @@ Fixtures to supply:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from staleproof.entry import Entry, carries, encode
-from staleproof.events.invalidation import PART, Invalidation, new_id
+from staleproof.events.invalidation import PART
 from staleproof.keys import Keyspace
 from staleproof.policies import guard
-from staleproof.tags import ROOT, VERSION_BYTES, stripe, tag_id
+from staleproof.tags import ROOT, VERSION_BYTES, tag_id
+from staleproof.testing.examples import MINE, MINUTE, OTHERS, A, B, different_stripe, invalidation
+from staleproof.testing.many_contract import ManyContract
+from staleproof.testing.soft_contract import SoftContract
 
 if TYPE_CHECKING:
     from staleproof.ports import Provider
-
-A, B, C = (tag_id(name) for name in "abc")
-MINE, OTHERS = b"lease-mine-1", b"lease-other1"
-MINUTE = 60_000
-
-Evict = Callable[[bytes], None]
-Elapse = Callable[[float], None]
+    from staleproof.testing.examples import Elapse, Evict
 
 
-def invalidation(*tags: str, keys: tuple[str, ...] = (), **more: Any) -> Invalidation:
-    """Return a record as an application would make it."""
-    return Invalidation(id=new_id(), origin="here", namespace="any", tags=tags, keys=keys, **more)
-
-
-def different_stripe(tag: bytes) -> str:
-    """Return a tag text that another stripe watches."""
-    return next(name for name in map(str, range(100)) if stripe(tag_id(name)) != stripe(tag))
-
-
-class ProviderContract:
+class ProviderContract(SoftContract, ManyContract):
     """Inherit, supply the fixtures, and every `test_` below runs against your provider."""
 
     # --- reading and storing -----------------------------------------------------------------------

@@ -23,7 +23,7 @@ from staleproof.providers.redis.connections import (
 from staleproof.providers.redis.failures import TIMEOUTS, TRANSPORT, translate
 
 if TYPE_CHECKING:
-    from staleproof.providers.redis.steps import Exchange
+    from staleproof.providers.redis.exchange import Exchange
 
 
 class AsyncConnections:

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import NoScriptError
 
 from staleproof.keys import Keyspace
-from staleproof.ports import JOURNAL_HORIZON_MS, TRIM_EVERY, Begun, JournalId, JournalPage, Observed, Snapshot
+from staleproof.ports import (
+    JOURNAL_HORIZON_MS,
+    TRIM_EVERY,
+    Begun,
+    Claim,
+    Deposit,
+    JournalId,
+    JournalPage,
+    Keys,
+    Observed,
+    Snapshot,
+    Want,
+)
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
+from staleproof.providers.redis.exchange import Exchange
 from staleproof.providers.redis.failures import check, failed, is_foreign
 from staleproof.providers.redis.journal import JournalSteps
-from staleproof.providers.redis.steps import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,11 +100,21 @@ class AsyncRedisProvider:
         """See `AsyncProvider.read_following`."""
         return await self._run(lambda steps: steps.read_following(key, tags, cursor, limit))
 
+    async def read_many(self, wants: Sequence[Want]) -> list[Observed]:
+        """See `Provider.read_many`."""
+        return await self._run(lambda steps: steps.read_many(wants))
+
     async def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Begun:
         """See `AsyncProvider.begin`."""
         return await self._run(lambda steps: steps.begin(key, tags, lease, lease_ms, tag_ttl_ms, guard=guard))
+
+    async def begin_many(
+        self, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> list[Begun]:
+        """See `Provider.begin_many`."""
+        return await self._run(lambda steps: steps.begin_many(claims, lease_ms, tag_ttl_ms, guard=guard))
 
     async def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
         """See `AsyncProvider.snapshot`."""
@@ -101,6 +123,14 @@ class AsyncRedisProvider:
     async def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `AsyncProvider.store`."""
         return await self._run(lambda steps: steps.store(key, entry, ttl_ms, lease))
+
+    async def store_many(self, deposits: Sequence[Deposit]) -> list[bool]:
+        """See `Provider.store_many`."""
+        return await self._run(lambda steps: steps.store_many(deposits))
+
+    async def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> bool:
+        """See `Provider.expire`."""
+        return await self._run(lambda steps: steps.expire(key, seen_ms, expires_ms, ttl_ms))
 
     async def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `AsyncProvider.put`."""
@@ -122,6 +152,10 @@ class AsyncRedisProvider:
         if next(self._invalidations) % TRIM_EVERY == 0:
             await self.trim(self._horizon_ms)
         return self._steps.placed(parts, replies)
+
+    async def scan(self, cursor: str, limit: int) -> Keys:
+        """See `Provider.scan`."""
+        return await self._run(lambda steps: steps.scan(cursor, limit))
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `AsyncProvider.journal`."""

@@ -24,7 +24,7 @@ from staleproof.providers.redis.failures import TIMEOUTS, TRANSPORT, translate
 from staleproof.providers.redis.wire import Wire
 
 if TYPE_CHECKING:
-    from staleproof.providers.redis.steps import Exchange
+    from staleproof.providers.redis.exchange import Exchange
 
 DEFAULT_TIMEOUT = 1.0
 DEFAULT_MAX_CONNECTIONS = 64

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from staleproof.errors import EventError
 from staleproof.events import invalidation as records
 from staleproof.ports import JournalId, JournalPage, Observed, journal_id, journal_order, journal_place
-from staleproof.providers.redis.steps import Exchange, Steps, commands
+from staleproof.providers.redis.exchange import Exchange, commands
+from staleproof.providers.redis.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from staleproof.events import Invalidation
-    from staleproof.providers.redis.steps import Command, Step
+    from staleproof.providers.redis.exchange import Command
+    from staleproof.providers.redis.steps import Step
     from staleproof.tags import TagId
 
 MARGIN_MS = 1

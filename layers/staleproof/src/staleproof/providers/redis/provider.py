@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import NoScriptError
 
 from staleproof.keys import Keyspace
-from staleproof.ports import JOURNAL_HORIZON_MS, TRIM_EVERY, Begun, JournalId, JournalPage, Observed, Snapshot
+from staleproof.ports import (
+    JOURNAL_HORIZON_MS,
+    TRIM_EVERY,
+    Begun,
+    Claim,
+    Deposit,
+    JournalId,
+    JournalPage,
+    Keys,
+    Observed,
+    Snapshot,
+    Want,
+)
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
 from staleproof.providers.redis.failures import check, failed, is_foreign
 from staleproof.providers.redis.journal import JournalSteps
@@ -86,11 +98,21 @@ class RedisProvider:
         """See `Provider.read_following`."""
         return self._run(lambda steps: steps.read_following(key, tags, cursor, limit))
 
+    def read_many(self, wants: Sequence[Want]) -> list[Observed]:
+        """See `Provider.read_many`."""
+        return self._run(lambda steps: steps.read_many(wants))
+
     def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Begun:
         """See `Provider.begin`."""
         return self._run(lambda steps: steps.begin(key, tags, lease, lease_ms, tag_ttl_ms, guard=guard))
+
+    def begin_many(
+        self, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> list[Begun]:
+        """See `Provider.begin_many`."""
+        return self._run(lambda steps: steps.begin_many(claims, lease_ms, tag_ttl_ms, guard=guard))
 
     def snapshot(self, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Snapshot:
         """See `Provider.snapshot`."""
@@ -99,6 +121,14 @@ class RedisProvider:
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
         """See `Provider.store`."""
         return self._run(lambda steps: steps.store(key, entry, ttl_ms, lease))
+
+    def store_many(self, deposits: Sequence[Deposit]) -> list[bool]:
+        """See `Provider.store_many`."""
+        return self._run(lambda steps: steps.store_many(deposits))
+
+    def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> bool:
+        """See `Provider.expire`."""
+        return self._run(lambda steps: steps.expire(key, seen_ms, expires_ms, ttl_ms))
 
     def put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         """See `Provider.put`."""
@@ -120,6 +150,10 @@ class RedisProvider:
         if next(self._invalidations) % TRIM_EVERY == 0:
             self.trim(self._horizon_ms)
         return self._steps.placed(parts, replies)
+
+    def scan(self, cursor: str, limit: int) -> Keys:
+        """See `Provider.scan`."""
+        return self._run(lambda steps: steps.scan(cursor, limit))
 
     def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `Provider.journal`."""

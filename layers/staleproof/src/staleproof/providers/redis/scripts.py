@@ -7,6 +7,9 @@ script      KEYS                                ARGV                        retu
 `RELEASE`   lease                               lease name                  1 if ours     O(1)
 `GUARD`     guard                               a fresh guard               what stands   O(1), 4 kB
 `FENCE`     least row version of a tag          row version, milliseconds   the maximum   O(1)
+`EXPIRE`    entry                               seen, new end, ttl in ms    1 if moved    O(1)
+`SOFTEN_TAG`  version of a tag                  new version, moment         1 if it stood  O(1), 56 bytes
+`SOFTEN_KEY`  entry, lease                      moment                      1 if it stays  O(1)
 ==========  ==================================  ==========================  ============  =============
 
 A value travels in a plain `SET` to a staged key, and `PROMOTE` renames it: a script's cost grows
@@ -66,3 +69,52 @@ if left < tonumber(ARGV[2]) then left = tonumber(ARGV[2]) end
 redis.call('SET', KEYS[1], given, 'PX', left)
 return given
 """)
+
+# An entry's end stands behind its tags, whose number stands in its start (see `staleproof.entry`). Moments are eight
+# bytes, compared as strings: Lua's numbers would do, but need not.
+_END = b"""
+local function end_of(key)
+  local start = redis.pcall('GETRANGE', key, 0, 7)
+  if type(start) ~= 'string' or #start < 8 or string.byte(start, 1) ~= 0xE2 then return nil end
+  local at = 16 + 14 * (string.byte(start, 3) + 256 * string.byte(start, 4))
+  if redis.call('STRLEN', key) < at + 24 then return nil end
+  return at
+end
+local function move(key, at, moment)
+  redis.call('SETRANGE', key, at, moment)
+  redis.call('SETRANGE', key, 6, '\\1\\0')
+end
+"""
+
+EXPIRE = _script(
+    _END
+    + b"""
+local at = end_of(KEYS[1])
+if not at or redis.call('GETRANGE', KEYS[1], at, at + 7) ~= ARGV[1] then return 0 end
+if ARGV[1] ~= ARGV[2] then move(KEYS[1], at, ARGV[2]) end
+if ARGV[3] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+return 1
+"""
+)
+
+# The old version stays behind the new one, with the moment at which it ended. A missing one stays missing: a miss.
+SOFTEN_TAG = _script(b"""
+local held = redis.pcall('GET', KEYS[1])
+if type(held) ~= 'string' or #held < 8 then redis.call('UNLINK', KEYS[1]) return 0 end
+local left = redis.call('PTTL', KEYS[1])
+local kept = string.sub(ARGV[1] .. string.sub(held, 1, 8) .. ARGV[2] .. string.sub(held, 9), 1, 56)
+if left > 0 then redis.call('SET', KEYS[1], kept, 'PX', left) else redis.call('SET', KEYS[1], kept) end
+return 1
+""")
+
+# An entry whose end cannot be moved goes. The lease goes in any case: a load under way must not store.
+SOFTEN_KEY = _script(
+    _END
+    + b"""
+redis.call('UNLINK', KEYS[2])
+local at = end_of(KEYS[1])
+if not at then redis.call('UNLINK', KEYS[1]) return 0 end
+move(KEYS[1], at, ARGV[1])
+return 1
+"""
+)

@@ -14,29 +14,39 @@ recognised by its name in the second; everything else is idempotent.
 from __future__ import annotations
 
 import os
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from hiredis import pack_command
-
-from staleproof.entry import head_bytes
+from staleproof.entry import MAX_TAGS, head_bytes
 from staleproof.events import invalidation as records
 from staleproof.policies import guard as guards
-from staleproof.ports import Begun, JournalId, Observed, Snapshot, journal_id
-from staleproof.providers.redis.scripts import FENCE, GUARD, PROMOTE, RELEASE
-from staleproof.tags import VERSION_BYTES
+from staleproof.ports import (
+    Begun,
+    Claim,
+    Deposit,
+    JournalId,
+    Keys,
+    Observed,
+    Snapshot,
+    Want,
+    journal_id,
+)
+from staleproof.providers.redis.exchange import Exchange, chunks, commands, packed_names
+from staleproof.providers.redis.rotation import Rotation
+from staleproof.providers.redis.scripts import EXPIRE, GUARD, PROMOTE, RELEASE
+from staleproof.tags import VERSION_BYTES, current, is_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import TypeAlias, TypeVar
 
     from staleproof.events import Invalidation
     from staleproof.keys import Keyspace
+    from staleproof.providers.redis.exchange import Command
     from staleproof.providers.redis.scripts import Script
     from staleproof.tags import TagId
 
     R = TypeVar("R")
-    Command: TypeAlias = tuple[Any, ...]
     Step: TypeAlias = Generator["Exchange", list[Any], R]
 
 UNREADABLE_ROW = 2**64
@@ -44,35 +54,11 @@ UNREADABLE_ROW = 2**64
 
 MAX_ROW_DIGITS = 20
 
-CHUNK = 1_000
-"""Keys that a command names at most: ElastiCache Serverless refuses 4,000 arguments."""
-
 MEMOISED_TAGS = 16
 """Tags of one read whose packed form is remembered; more of them seldom come again, and would hold memory."""
 
-FEW_TAGS = 4
-"""Tags of one invalidation whose packed form is remembered."""
-
 STAGED_TTL_MS = 60_000
 """How long a staged value without a time to live may wait for its promotion."""
-
-
-class Exchange(NamedTuple):
-    """Packed commands for one connection, and the number of replies to read.
-
-    Attributes:
-        foreign: whether a key of another type is met as an error among the replies: it is a miss, not a failure.
-    """
-
-    packed: bytes
-    replies: int
-    foreign: bool = False
-
-
-def commands(each: Iterable[Command], *, foreign: bool = False) -> Exchange:
-    """Pack *each* command into one exchange."""
-    packed = list(map(pack_command, each))
-    return Exchange(b"".join(packed), len(packed), foreign)
 
 
 class Steps:
@@ -85,11 +71,7 @@ class Steps:
         self._packed_versions: Callable[[tuple[TagId, ...]], bytes] = lru_cache(maxsize=16_384)(
             self._pack_versions
         )
-        # A tag that changed will change again.
-        self._packed_rotation: Callable[[tuple[TagId, ...]], tuple[list[bytes], list[bytes]]] = lru_cache(
-            maxsize=4_096
-        )(self._pack_rotation)
-        self._bump = b"*%%d\r\n$8\r\nBITFIELD\r\n$%d\r\n%b\r\n" % (len(keys.guard), keys.guard)
+        self._rotation = Rotation(keys)
         head = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n" % (len(keys.journal), keys.journal)
         self._append = head + b"$1\r\n*\r\n$1\r\nd\r\n$%d\r\n%b\r\n"
 
@@ -107,13 +89,20 @@ class Steps:
         return b"*%d\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n%b" % (len(tags) + 2, len(name), name, versions)
 
     def _pack_versions(self, tags: Sequence[TagId]) -> bytes:
-        names = map(self.keys.version, tags)
-        return b"".join(b"$%d\r\n%b\r\n" % (len(name), name) for name in names)
+        return packed_names(map(self.keys.version, tags))
 
     def read(self, key: str, tags: Sequence[TagId]) -> Step[Observed]:
         """See `Provider.read`."""
         ((entry, *versions),) = yield Exchange(self.look(key, tags), 1)
         return Observed(entry, versions)
+
+    def read_many(self, wants: Sequence[Want]) -> Step[list[Observed]]:
+        """See `Provider.read_many`: one MGET each, so each is one moment."""
+        if not wants:
+            return []
+        looks = [self.look(want.key, want.tags) for want in wants]
+        replies = yield Exchange(b"".join(looks), len(looks))
+        return [Observed(entry, versions) for entry, *versions in replies]
 
     # --- loading ---------------------------------------------------------------------------------
 
@@ -130,18 +119,41 @@ class Steps:
     def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Step[Begun]:
-        """The snapshot, then the lease, then the entry's head: what a holder before us stored is seen."""
-        offered = _random_versions(tags)
-        take: Command = ("SET", self.keys.lease(key), lease, "NX", "GET", "PX", lease_ms)
-        peek: Command = ("GETRANGE", self.keys.entry(key), 0, head_bytes(len(tags)) - 1)
-        *replies, holder, head = yield commands(
-            [*self._capture(tags, offered, tag_ttl_ms, guard=guard), take, peek], foreign=True
+        """See `begin_many`."""
+        (begun,) = yield from self.begin_many([Claim(key, tags, lease)], lease_ms, tag_ttl_ms, guard=guard)
+        return begun
+
+    def begin_many(
+        self, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
+    ) -> Step[list[Begun]]:
+        """The snapshot, then the leases, then the entries' heads: what a holder before us stored is seen."""
+        tags = (
+            claims[0].tags
+            if len(claims) == 1
+            else list(dict.fromkeys(t for each in claims for t in each.tags))
         )
-        snapshot = yield from self._captured(tags, offered, replies, tag_ttl_ms, guard=guard)
-        if isinstance(holder, Exception):  # nobody's lease: somebody else's value in its place
-            yield commands([("SET", self.keys.lease(key), lease, "PX", lease_ms)])
-            holder = lease
-        return Begun(snapshot, holder is None or holder == lease, head if isinstance(head, bytes) else b"")
+        offered = _random_versions(tags)
+        takes = [command for claim in claims for command in self._take(claim, lease_ms)]
+        replies = yield commands(
+            [*self._capture(tags, offered, tag_ttl_ms, guard=guard), *takes], foreign=True
+        )
+        taken = replies[len(replies) - len(takes) :]
+        captured = replies[: len(replies) - len(takes)]
+        snapshot = yield from self._captured(tags, offered, captured, tag_ttl_ms, guard=guard)
+        lost = [
+            claim for claim, holder in zip(claims, taken[::2], strict=True) if isinstance(holder, Exception)
+        ]
+        if lost:  # nobody's lease: somebody else's value in its place
+            yield commands([("SET", self.keys.lease(each.key), each.lease, "PX", lease_ms) for each in lost])
+        places = {tag: at for at, tag in enumerate(tags)}
+        return [
+            _begun(claim, snapshot, places, holder, head)
+            for claim, holder, head in zip(claims, taken[::2], taken[1::2], strict=True)
+        ]
+
+    def _take(self, claim: Claim, lease_ms: int) -> Iterator[Command]:
+        yield ("SET", self.keys.lease(claim.key), claim.lease, "NX", "GET", "PX", lease_ms)
+        yield ("GETRANGE", self.keys.entry(claim.key), 0, head_bytes(len(claim.tags)) - 1)
 
     def _capture(
         self, tags: Sequence[TagId], offered: Sequence[bytes], ttl_ms: int, *, guard: bool
@@ -152,8 +164,8 @@ class Steps:
         for tag in tags:
             name = self.keys.version(tag)
             yield ("PEXPIRE", name, ttl_ms, "GT") if ttl_ms else ("PERSIST", name)
-        if tags:
-            yield ("MGET", *map(self.keys.min_version, tags))
+        for some in chunks(tags, MAX_TAGS):
+            yield ("MGET", *map(self.keys.min_version, some))
         if guard:
             yield ("GET", self.keys.guard)
 
@@ -161,9 +173,9 @@ class Steps:
         self, tags: Sequence[TagId], offered: Sequence[bytes], replies: list[Any], ttl_ms: int, *, guard: bool
     ) -> Step[Snapshot]:
         held = replies.pop() if guard else None
-        rows = replies.pop() if offered else []
+        rows = [row for some in replies[2 * len(tags) :] for row in some]
         versions = [mine if known is None else known for known, mine in zip(replies, offered, strict=False)]
-        foreign = [at for at, version in enumerate(versions) if not _is_version(version)]
+        foreign = [at for at, version in enumerate(versions) if not is_version(version)]
         if foreign:
             # Somebody else's value under our key: no entry can carry it, so it is replaced before the load.
             life = ("PX", ttl_ms) if ttl_ms else ()
@@ -172,17 +184,40 @@ class Steps:
         if guard and not (isinstance(held, bytes) and guards.usable(held)):
             fresh = guards.fresh(os.urandom(guards.EPOCH_BYTES))
             (held,) = yield commands([("EVAL", GUARD.body, 1, self.keys.guard, fresh)])
-        return Snapshot(versions, list(map(_row_version, rows)), held)
+        return Snapshot(list(map(current, versions)), list(map(_row_version, rows)), held)
 
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:
-        """Stage the value, then promote it if the lease is ours; one round trip, no value inside a script."""
-        name = self.keys.entry(key)
-        staged = name + b":s" + lease
-        keep = ("1", STAGED_TTL_MS) if not ttl_ms else ("0", ttl_ms)
-        promote = self._call(PROMOTE, (self.keys.lease(key), name, staged), lease, keep[0])
-        stage: Command = ("SET", staged, entry, "PX", keep[1])
-        replies = yield commands([stage, promote])
-        return bool(replies[1])
+        """See `store_many`."""
+        (stored,) = yield from self.store_many([Deposit(key, entry, ttl_ms, lease)])
+        return stored
+
+    def store_many(self, deposits: Sequence[Deposit]) -> Step[list[bool]]:
+        """Stage each value, then promote it if the lease is ours; one round trip, no value inside a script."""
+        if not deposits:
+            return []
+        replies = yield commands([command for each in deposits for command in self._deposit(each)])
+        return [bool(reply) for reply in replies[1::2]]
+
+    def _deposit(self, deposit: Deposit) -> Iterator[Command]:
+        name = self.keys.entry(deposit.key)
+        staged = name + b":s" + deposit.lease
+        keep = ("1", STAGED_TTL_MS) if not deposit.ttl_ms else ("0", deposit.ttl_ms)
+        yield ("SET", staged, deposit.entry, "PX", keep[1])
+        yield self._call(PROMOTE, (self.keys.lease(deposit.key), name, staged), deposit.lease, keep[0])
+
+    def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> Step[bool]:
+        """See `Provider.expire`."""
+        moments = (moment.to_bytes(8, "little") for moment in (seen_ms, expires_ms))
+        (moved,) = yield commands([self._call(EXPIRE, (self.keys.entry(key),), *moments, ttl_ms)])
+        return bool(moved)
+
+    def scan(self, cursor: str, limit: int) -> Step[Keys]:
+        """See `Provider.scan`."""
+        ((following, names),) = yield commands(
+            [("SCAN", cursor or "0", "MATCH", self.keys.entries, "COUNT", limit)]
+        )
+        found = [key for key in map(self.keys.key_of, names) if key is not None]
+        return Keys(found, "" if following == b"0" else following.decode())
 
     def put(self, key: str, entry: bytes, ttl_ms: int) -> Step[None]:
         """Break the lease before the value is written, so that no older load can follow it."""
@@ -200,7 +235,7 @@ class Steps:
 
         *parts* are the invalidations as the journal takes them.
         """
-        packed = self._rotation(invalidations)
+        packed = self._rotation.pack(invalidations)
         packed += [self._append % (len(raw), raw) for raw in map(records.encode, parts)]
         return Exchange(b"".join(packed), len(packed))
 
@@ -214,47 +249,13 @@ class Steps:
         """Remove what lies in the guard's place and is none: a bump makes one without epoch, which is safe."""
         return commands([("UNLINK", self.keys.guard)])
 
-    def _rotation(self, invalidations: Sequence[Invalidation]) -> list[bytes]:
-        """Pack the commands up to the journal's. Mostly not by `pack_command`: this is a hot path too."""
-        tags = tuple([tag for each in invalidations for tag in each.tag_ids])
-        bumps, unlinks = (self._packed_rotation if len(tags) <= FEW_TAGS else self._pack_rotation)(tags)
-        packed = [*bumps]
-        for each in invalidations:
-            if each.row_version is not None and each.lag_ms:
-                packed += self._row_fences(each.tag_ids, each.row_version, each.lag_ms)
-        packed += unlinks
-        packed += [self._evict(key) for each in invalidations for key in each.keys]
-        return packed
 
-    def _pack_rotation(self, tags: tuple[TagId, ...]) -> tuple[list[bytes], list[bytes]]:
-        """Pack what bumps the guards of *tags*, and what forgets their versions."""
-        bumps = [self._bumps(slots) for slots in _chunks(list(guards.slots(tags)), CHUNK // 4)]
-        return bumps, [self._unlink(some) for some in _chunks(tags, CHUNK)]
-
-    def _bumps(self, slots: Sequence[int]) -> bytes:
-        return self._bump % (4 * len(slots) + 2) + b"".join(map(_packed_bump, slots))
-
-    def _unlink(self, tags: Sequence[TagId]) -> bytes:
-        return b"*%d\r\n$6\r\nUNLINK\r\n%b" % (len(tags) + 1, self._pack_versions(tags))
-
-    def _evict(self, key: str) -> bytes:
-        return commands([("UNLINK", self.keys.entry(key), self.keys.lease(key))]).packed
-
-    def _row_fences(self, tags: Sequence[TagId], row_version: int, lag_ms: int) -> list[bytes]:
-        fence = self.keys.min_version
-        # By the script's text: a server that does not know it would refuse after it has done everything else.
-        calls: list[Command] = [("EVAL", FENCE.body, 1, fence(tag), row_version, lag_ms) for tag in tags]
-        return list(map(pack_command, calls))
-
-
-@cache  # one for each of the guard's counters
-def _packed_bump(slot: int) -> bytes:
-    place = b"#%d" % slot
-    return b"$6\r\nINCRBY\r\n$3\r\nu32\r\n$%d\r\n%b\r\n$1\r\n1\r\n" % (len(place), place)
-
-
-def _is_version(value: Any) -> bool:
-    return isinstance(value, bytes) and len(value) == VERSION_BYTES
+def _begun(claim: Claim, snapshot: Snapshot, places: Mapping[TagId, int], holder: Any, head: Any) -> Begun:
+    """Return what *claim* got: its part of the whole snapshot, and whether the lease was free or ours before."""
+    at = [places[tag] for tag in claim.tags]
+    own = Snapshot([snapshot.versions[n] for n in at], [snapshot.min_versions[n] for n in at], snapshot.guard)
+    leased = holder is None or holder == claim.lease or isinstance(holder, Exception)
+    return Begun(own, leased, head if isinstance(head, bytes) else b"")
 
 
 def _row_version(row: bytes | None) -> int | None:
@@ -266,7 +267,3 @@ def _row_version(row: bytes | None) -> int | None:
 def _random_versions(tags: Sequence[TagId]) -> list[bytes]:
     pool = os.urandom(VERSION_BYTES * len(tags))
     return [pool[i : i + VERSION_BYTES] for i in range(0, len(pool), VERSION_BYTES)]
-
-
-def _chunks(items: Sequence[R], size: int) -> list[Sequence[R]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

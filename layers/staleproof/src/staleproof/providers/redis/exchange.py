@@ -1,0 +1,41 @@
+"""`Exchange`: commands packed for one connection, and how many replies they have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+from hiredis import pack_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+R = TypeVar("R")
+Command: TypeAlias = tuple[Any, ...]
+
+
+class Exchange(NamedTuple):
+    """Packed commands for one connection, and the number of replies to read.
+
+    Attributes:
+        foreign: whether a key of another type is met as an error among the replies: it is a miss, not a failure.
+    """
+
+    packed: bytes
+    replies: int
+    foreign: bool = False
+
+
+def commands(each: Iterable[Command], *, foreign: bool = False) -> Exchange:
+    """Pack *each* command into one exchange."""
+    packed = list(map(pack_command, each))
+    return Exchange(b"".join(packed), len(packed), foreign)
+
+
+def packed_names(names: Iterable[bytes]) -> bytes:
+    """Pack *names* as arguments of a command."""
+    return b"".join(b"$%d\r\n%b\r\n" % (len(name), name) for name in names)
+
+
+def chunks(items: Sequence[R], size: int) -> list[Sequence[R]]:
+    """Cut *items* into runs of at most *size*."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
