@@ -54,6 +54,12 @@ def test_the_rules_that_we_ship_are_valid(path: str) -> None:
             "rules.yaml:7: rules[0].tags[1]: template 'b:{c': a brace is not closed; write fields as {name}",
         ),
         ("    when: {table: F}\n    tags: ['b:{c d}']\n", "field '{c d}' is not a name; write {name}"),
+        ("    when: {table: F}\n    tags: ['b:{c:lowr}']\n", "did you mean 'lower'?"),
+        ("    when: {table: F}\n    tags: ['b:{@tenant}']\n", "{@tenant} is the application's"),
+        (
+            "    when: {table: F}\n    tags: [a]\n    row_version: 'v:int'\n    lag: 1s\n",
+            "without a formatter",
+        ),
         ("    when: {table: F}\n    tags: ['b:{new}']\n", "{new} is a whole row; name an attribute"),
         (
             "    when: {table: F, operation: upsert}\n    tags: [a]\n",

@@ -35,6 +35,10 @@ def _template(text: str) -> str:
         raise ValueError(str(error)) from error
     for field in parsed.fields:
         _whole(field, text)
+    if parsed.ambient:
+        raise ValueError(
+            f"{text!r}: {{@{parsed.ambient[0]}}} is the application's; name an attribute of the row"
+        )
     return text
 
 
@@ -45,6 +49,8 @@ def _whole(field: str, text: str) -> None:
 
 def _path(text: str) -> str:
     _template(f"{{{text}}}")
+    if ":" in text:
+        raise ValueError(f"{text!r} is no attribute's path; write such as 'version', without a formatter")
     return text
 
 
