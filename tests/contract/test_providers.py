@@ -12,6 +12,7 @@ from staleproof.clock import ManualClock
 from staleproof.providers.async_memory import AsyncMemoryProvider
 from staleproof.providers.memory import MemoryProvider
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
+from staleproof.stores import EVICTIONS
 from staleproof.testing import Blocking, FollowerContract, ProviderContract
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ class OnMemory:
 
 
 class TestMemory(OnMemory, ProviderContract, FollowerContract):
-    @pytest.fixture
-    def provider(self, clock: ManualClock) -> MemoryProvider:
-        return MemoryProvider("contract", clock=clock)
+    @pytest.fixture(params=EVICTIONS)
+    def provider(self, clock: ManualClock, request: pytest.FixtureRequest) -> MemoryProvider:
+        return MemoryProvider("contract", eviction=request.param, clock=clock)
 
     @pytest.fixture
     def evict(self, provider: MemoryProvider) -> Callable[[bytes], None]:

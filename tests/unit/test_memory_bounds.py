@@ -14,8 +14,10 @@ from staleproof.events.invalidation import Invalidation
 from staleproof.keys import Keyspace
 from staleproof.ports import JOURNAL_HORIZON_MS, TRIM_EVERY
 from staleproof.providers.memory import MemoryProvider
+from staleproof.providers.memory_cells import UNPASSABLE_ROW, Cells
 from staleproof.providers.redis import RedisProvider
 from staleproof.providers.redis.journal import JournalSteps
+from staleproof.stores import EVICTIONS
 from staleproof.tags import tag_id
 
 if TYPE_CHECKING:
@@ -118,3 +120,77 @@ def test_the_memory_provider_keeps_what_a_link_still_owes() -> None:
     assert page.contiguous
     assert page.records[0][1] is not None
     assert page.records[0][1].tags == ("first",)
+
+
+def test_entries_of_the_memory_provider_are_bounded_and_counted() -> None:
+    """However many come, keys and entries stay within the bytes given; an entry above all of them is not kept."""
+    provider = MemoryProvider("bounds", max_bytes=10_000)
+    for number in range(500):
+        provider.put(f"k{number}", bytes(100), 0)
+    provider.put("huge", bytes(10_001), 0)
+    statistics = provider.statistics
+
+    assert 9_000 < statistics.bytes <= 10_000
+    assert statistics.stored == 500 == statistics.entries + statistics.evicted
+    assert statistics.refused == 1
+    assert provider.read("huge", []).entry is None
+    assert provider.read("k499", []).entry == bytes(100)
+    assert (provider.statistics.hits, provider.statistics.misses) == (1, 1)
+
+
+@pytest.mark.parametrize("eviction", EVICTIONS)
+def test_entries_crowd_out_no_bookkeeping(eviction: str) -> None:
+    """A flood of entries leaves versions, leases, fences and the guard of others where they are."""
+    provider = MemoryProvider("bounds", eviction=eviction, max_entries=10)
+    tag = tag_id("t")
+    provider.invalidate(
+        [Invalidation(id="x", origin="o", namespace="n", tags=("t",), row_version=7, lag_ms=9_999)]
+    )
+    begun = provider.begin("mine", [tag], b"lease", 9_999, 0, guard=True)
+    for number in range(200):
+        provider.put(f"k{number}", b"flood", 0)
+    again = provider.snapshot([tag], 0, guard=True)
+
+    assert again == begun.snapshot
+    assert again.min_versions == [7]
+    assert provider.store("mine", b"value", 0, b"lease")
+
+
+def test_an_idle_entry_of_the_memory_provider_goes() -> None:
+    """Reads keep it, a pause ends it; versions do not idle away."""
+    clock = ManualClock()
+    provider = MemoryProvider("bounds", idle=10, clock=clock)
+    (version,) = provider.snapshot([tag_id("t")], 0, guard=False).versions
+    provider.put("k", b"1", 0)
+    for _ in range(3):
+        clock.advance(9)
+        assert provider.read("k", []).entry == b"1"
+    clock.freeze(10)
+    assert provider.read("k", [tag_id("t")]) == (None, [version])
+
+
+def test_a_row_fence_that_is_lost_closes_the_way() -> None:
+    """More fences than are remembered: until the lost one would have fallen, nothing at all is stored (P6)."""
+    clock = ManualClock()
+    cells = Cells(eviction="lru", max_entries=1, max_bytes=None, idle=None, clock=clock, max_bookkeeping=2)
+    for number, name in enumerate((b"a", b"b", b"c")):
+        cells.raise_fence(name, number, 5)
+    assert [cells.fence(name) for name in (b"a", b"c", b"other")] == [UNPASSABLE_ROW] * 3
+    clock.advance(5)
+    assert [cells.fence(name) for name in (b"a", b"c", b"other")] == [None] * 3
+    cells.raise_fence(b"a", 8, 5)
+    cells.raise_fence(b"a", 3, 5)
+    assert [cells.fence(name) for name in (b"a", b"b")] == [8, None]
+
+
+def test_a_scan_of_the_memory_provider_misses_nothing_that_stays() -> None:
+    """Keys that go while a scan is under way do not hide others."""
+    provider = MemoryProvider("bounds")
+    for number in range(30):
+        provider.put(f"k{number:02}", b"1", 0)
+    found = list((page := provider.scan("", 5)).keys)
+    while page.cursor:
+        provider.invalidate([Invalidation(id="x", origin="o", namespace="n", keys=(found[0], found[-1]))])
+        page = provider.scan(page.cursor, 5)
+        found += page.keys
+    assert found == [f"k{number:02}" for number in range(30)]

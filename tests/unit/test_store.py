@@ -30,7 +30,7 @@ def test_what_was_set_is_there_until_it_is_deleted() -> None:
 
     assert store.get("k") is value
     assert (store.get("none", 1), store.get("absent", 1)) == (None, 1)
-    assert ("k" in store, "absent" in store, len(store), sorted(store.keys())) == (
+    assert ("k" in store, "absent" in store, len(store), sorted(store)) == (
         True,
         False,
         2,
@@ -88,7 +88,7 @@ def test_an_item_is_over_after_its_time_to_live_or_its_idle_time() -> None:
     for pause in (clock.advance, clock.freeze):
         pause(4)
         assert [store.get(key) for key in ("ttl", "idle", "both")] in ([1, 2, 3], [None, 2, None])
-    assert store.keys() == ["idle"]
+    assert list(store) == ["idle"]
     clock.freeze(5)
     assert store.get("idle") is None
     assert (store.statistics.expired, len(store)) == (3, 0)
@@ -122,7 +122,7 @@ def test_what_is_over_makes_room_before_anything_alive(eviction: str) -> None:
     clock.advance(1)
     store.set(4, 4)
 
-    assert sorted(store.keys()) == [0, 2, 4]
+    assert sorted(store) == [0, 2, 4]
     assert store.statistics.evicted == 0
 
 

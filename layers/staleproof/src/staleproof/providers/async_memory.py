@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.providers.memory import DEFAULT_MAX_CELLS, MemoryProvider
+from staleproof.providers.memory import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, MemoryProvider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,30 +22,45 @@ if TYPE_CHECKING:
         Snapshot,
         Want,
     )
+    from staleproof.stores import StoreStatistics
     from staleproof.tags import TagId
 
 
 class AsyncMemoryProvider:
-    """One namespace in a dictionary; implements `AsyncProvider`.
+    """One namespace inside the process; implements `AsyncProvider`.
 
     Args:
         namespace: the namespace it serves.
-        clock: the source of time.
-        max_cells: see `MemoryProvider`.
-        inner: an existing table to share with a blocking face.
+        eviction, max_entries, max_bytes, idle, clock: see `MemoryProvider`.
+        inner: an existing provider to share with a blocking face, instead of all the above.
     """
 
     def __init__(
         self,
         namespace: str = "local",
         *,
+        eviction: str = "lru",
+        max_entries: int | None = DEFAULT_MAX_ENTRIES,
+        max_bytes: int | None = DEFAULT_MAX_BYTES,
+        idle: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
-        max_cells: int = DEFAULT_MAX_CELLS,
         inner: MemoryProvider | None = None,
     ) -> None:
-        self.inner = inner or MemoryProvider(namespace, clock=clock, max_cells=max_cells)
+        self.inner = inner or MemoryProvider(
+            namespace,
+            eviction=eviction,
+            max_entries=max_entries,
+            max_bytes=max_bytes,
+            idle=idle,
+            clock=clock,
+        )
         self.namespace = self.inner.namespace
         self.keys = self.inner.keys
+
+    @property
+    def statistics(self) -> StoreStatistics:
+        """See `MemoryProvider.statistics`."""
+        return self.inner.statistics
 
     async def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `AsyncProvider.read`."""

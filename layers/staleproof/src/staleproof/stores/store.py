@@ -29,7 +29,7 @@ from staleproof.stores.removal import DELETED, Removal
 from staleproof.stores.steady import Steady
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
     from typing import Any
 
     from staleproof.stores.statistics import StoreStatistics
@@ -122,10 +122,10 @@ class Store(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._books.items)
 
-    def keys(self) -> list[K]:
-        """Return the keys held now, in no order; some may be over and not yet removed."""
+    def __iter__(self) -> Iterator[K]:
+        """Iterate over the keys held now, in no order; some may be over and not yet removed."""
         with self._lock:
-            return list(self._books.items)
+            return iter(list(self._books.items))
 
     @property
     def statistics(self) -> StoreStatistics:
@@ -144,9 +144,7 @@ class Store(Generic[K, V]):
             ttl: seconds after which it goes; None for never.
             idle: seconds without use after which it goes; the store's own by default.
         """
-        weight = 0 if self._weigh is None else self._weigh(key, value)
-        if weight < 0:
-            raise ConfigurationError(f"weigh returned {weight!r} for {key!r}; return bytes, 0 or more")
+        weight = self._weight_of(key, value)
         if idle is None:
             idle = self._idle
         with self._lock:
@@ -154,6 +152,16 @@ class Store(Generic[K, V]):
             now = self._steady.read() if timed else 0.0
             item = Item(value, weight, None if ttl is None else now + ttl, idle, now)
             kept = self._books.add(key, item, now)
+        self._tell()
+        return kept
+
+    def amend(self, key: K, value: V) -> bool:
+        """Replace what *key* holds by *value*, to live on as long as the old would have; say whether it is kept."""
+        weight = self._weight_of(key, value)
+        with self._lock:
+            old = self._alive(key)
+            now = self._steady.read()
+            kept = old is not None and self._books.add(key, Item(value, weight, old.end, old.idle, now), now)
         self._tell()
         return kept
 
@@ -193,6 +201,12 @@ class Store(Generic[K, V]):
         if self._lock.locked():
             self._lock = threading.Lock()
             self._books.rebuild()
+
+    def _weight_of(self, key: K, value: V) -> int:
+        weight = 0 if self._weigh is None else self._weigh(key, value)
+        if weight < 0:
+            raise ConfigurationError(f"weigh returned {weight!r} for {key!r}; return bytes, 0 or more")
+        return weight
 
     def _alive(self, key: K) -> Item[V] | None:
         item = self._books.items.get(key)
