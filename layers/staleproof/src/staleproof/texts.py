@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 MAX_MAGNITUDE = 400
 """Powers of ten that a number in a key may reach; floats end at 308, DynamoDB's numbers at 126."""
 
-MAX_BITS = 1_329
-"""Bits of an integer below that."""
-
+_LIMIT = 10 ** (MAX_MAGNITUDE + 1)
 _RESERVED = {ord(c): f"%{ord(c):02X}" for c in ":{}%" + "".join(map(chr, range(33))) + "\x7f"}
 
 
@@ -88,10 +86,9 @@ def _number(value: float | Decimal) -> str:
 
 
 def _integer(value: int) -> str:
-    if value.bit_length() > MAX_BITS:
+    if not -_LIMIT < value < _LIMIT:
         raise ConfigurationError(
-            f"a key field cannot be made of a number of {value.bit_length()} bits; pass one below 10^{MAX_MAGNITUDE}, "
-            "or a text"
+            f"a key field cannot be made of a number of {value.bit_length()} bits; pass a smaller one, or a text"
         )
     return str(int(value))
 
