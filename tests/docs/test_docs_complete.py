@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from staleproof.config.listing import writable_fields
+from staleproof.config.table import SETTINGS, variable
 from tests.architecture.tree import ROOT, files
 
 PAGES = [path for path in files() if path.suffix == ".md"]
@@ -43,6 +45,7 @@ def test_every_command_is_in_the_help() -> None:
 def test_every_setting_is_documented() -> None:
     """Every variable that the code reads stands in the operations pages, and no other."""
     read = {name for path in CODE for name in SETTING.findall(path.read_text())}
+    read |= {variable(path) for path in (*SETTINGS, *writable_fields())}
     told = {name for page in OPERATIONS.glob("*.md") for name in SETTING.findall(page.read_text())}
 
     assert told == read

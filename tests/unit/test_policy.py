@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from staleproof import Cache, ConfigurationError, Policy
-from staleproof.config import Settings
+from staleproof import ConfigurationError, Policy
 from staleproof.policies.duration import seconds
 
 
@@ -64,38 +63,3 @@ def test_versions_outlive_entries() -> None:
         policy = Policy(ttl=ttl)
         assert policy.tag_ttl_ms > policy.ttl_ms + policy.lease_ms
     assert (Policy(ttl=None).ttl_ms, Policy(ttl=None).tag_ttl_ms) == (0, 0)
-
-
-ENVIRON = {"STALEPROOF_CACHE_URL": "memory://", "STALEPROOF_NAMESPACE": "shop"}
-
-
-def test_a_cache_comes_from_the_environment() -> None:
-    """Every variable arrives where it belongs."""
-    environ = {**ENVIRON, "STALEPROOF_TTL": "1h", "STALEPROOF_STALENESS": "0", "AWS_REGION": "eu-west-1"}
-    cache = Cache.from_env(environ)
-    assert (cache.namespace, cache.core.region) == ("shop", "eu-west-1")
-    assert cache.core.policy == Policy(ttl=3_600, staleness=0)
-    assert Settings.from_env({**ENVIRON, "STALEPROOF_TTL": "none"}).policy == Policy(ttl=None)
-    assert Settings.from_env({**ENVIRON, "STALEPROOF_TIMEOUT": "0.5"}).timeout == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"STALEPROOF_CACHE_URL": ""}, "STALEPROOF_CACHE_URL is not set; set it"),
-        ({"STALEPROOF_NAMESPACE": ""}, "STALEPROOF_NAMESPACE is not set"),
-        ({"STALEPROOF_NAMESPACE": "a b"}, "namespace 'a b' must be"),
-        (
-            {"STALEPROOF_CACHE_URL": "http://secret@x"},
-            "STALEPROOF_CACHE_URL has the scheme 'http'; use one of",
-        ),
-        ({"STALEPROOF_TTL": "soon"}, "STALEPROOF_TTL='soon' is no duration"),
-        ({"STALEPROOF_TTL": "0"}, "under a millisecond"),
-        ({"STALEPROOF_STALENESS": "-1"}, "STALEPROOF_STALENESS=-1.0 is no duration"),
-    ],
-)
-def test_a_wrong_variable_is_named(wrong: dict[str, str], message: str) -> None:
-    """Which one, what it is, what to write; and never the credentials in it."""
-    with pytest.raises(ConfigurationError, match=message) as caught:
-        Cache.from_env({**ENVIRON, **wrong})
-    assert "secret" not in str(caught.value)

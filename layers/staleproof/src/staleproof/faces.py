@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from staleproof.cache.cached import AsyncCached, AsyncDecorator, Cached, Decorator
+    from staleproof.config import Settings
     from staleproof.policies.policy import Policy
 
 P = ParamSpec("P")
@@ -35,14 +36,22 @@ class Cache(BlockingOperations):
     """
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Cache:
-        """Make a cache from `STALEPROOF_*` variables; see `staleproof.config`.
+    def from_settings(cls, settings: Settings) -> Cache:
+        """Make a cache of what *settings* describe; nothing is connected yet."""
+        return cls(config.provider(settings), **config.options(settings))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> Cache:
+        """Make a cache from `STALEPROOF_*` variables, `staleproof.toml` and the rest of `staleproof.config.Sources`.
+
+        Args:
+            environ: the environment; the process's own by default.
+            arguments: settings that go before all others, such as `ttl="1m"`.
 
         Raises:
-            ConfigurationError: a variable is missing or wrong; the message names it and the fix.
+            ConfigurationError: settings are missing or wrong; each has a line that names it, its origin and the fix.
         """
-        settings = config.Settings.from_env(environ)
-        return cls(config.provider(settings), region=settings.region, policy=settings.policy)
+        return cls.from_settings(config.Settings.from_env(environ, **arguments))
 
     def cacheable(
         self,
@@ -80,10 +89,14 @@ class AsyncCache(AwaitingOperations):
     """A cache for asyncio code; the same methods, awaited. Use it from one event loop at a time."""
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> AsyncCache:
+    def from_settings(cls, settings: Settings) -> AsyncCache:
+        """See `Cache.from_settings`."""
+        return cls(config.async_provider(settings), **config.options(settings))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> AsyncCache:
         """See `Cache.from_env`."""
-        settings = config.Settings.from_env(environ)
-        return cls(config.async_provider(settings), region=settings.region, policy=settings.policy)
+        return cls.from_settings(config.Settings.from_env(environ, **arguments))
 
     def cacheable(
         self,

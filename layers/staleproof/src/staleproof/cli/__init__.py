@@ -1,0 +1,1 @@
+"""The `staleproof` command. The library never imports it; it needs the extra `cli`."""
