@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from staleproof.cache import core, plans
+from staleproof.cache import composing, core, filling
 from staleproof.cache.commands import TakeSnapshot
 from staleproof.cache.near import NearCache
 from staleproof.policies import guard, judgement
@@ -102,13 +102,14 @@ def is_caught(mode: Mode) -> bool:
 
 def late_version(patch: pytest.MonkeyPatch) -> None:
     """Take the versions after the load."""
-    compose = plans.compose
+    compose_all = composing.compose_all
 
-    def broken(core: Any, call: Any, tags: Any, snapshot: Any, value: Any, born: int) -> Any:
-        late = yield TakeSnapshot(tags, call.policy.tag_ttl_ms)
-        return (yield from compose(core, call, tags, late, value, born))
+    def broken(core: Any, items: Any) -> Any:
+        (item,) = items
+        late = yield TakeSnapshot(item.tags, item.call.policy.tag_ttl_ms)
+        return (yield from compose_all(core, [item._replace(snapshot=late)]))
 
-    patch.setattr(plans, "compose", broken)
+    patch.setattr(filling, "compose_all", broken)
 
 
 def no_guard(patch: pytest.MonkeyPatch) -> None:
@@ -152,7 +153,7 @@ def missing_is_valid(patch: pytest.MonkeyPatch) -> None:
 
 def any_row_is_kept(patch: pytest.MonkeyPatch) -> None:
     """Store what a lagging replica said."""
-    patch.setattr(plans, "acceptable", lambda *_: True)
+    patch.setattr(composing, "acceptable", lambda *_: True)
 
 
 def gap_is_ignored(patch: pytest.MonkeyPatch) -> None:

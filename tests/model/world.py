@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from staleproof.cache import plans
 from staleproof.cache.call import Call
-from staleproof.cache.commands import Load, Pause
+from staleproof.cache.commands import Fly, Landed, Load, Pause
 from staleproof.cache.core import Core
 from staleproof.cache.near import NearCache
 from staleproof.codecs import MsgpackCodec
@@ -153,7 +153,9 @@ class World:
                 command = plan.send(reply)
             except StopIteration as end:
                 return end.value
-            if isinstance(command, Load):
+            if isinstance(command, Fly):  # every actor is a process of its own: there is nobody to fly with
+                reply = Landed((yield from self.perform(command.plan())))
+            elif isinstance(command, Load):
                 yield
                 reply = self.replica if self.mode.lagging else self.row
                 yield

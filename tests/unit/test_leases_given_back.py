@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from staleproof import AsyncCache, Cache, CodecError, ConfigurationError, Policy
-from staleproof.cache import plans
+from staleproof.cache import writing
 from staleproof.cache.commands import Begin, Store
 from staleproof.entry import MAX_TAGS
 from staleproof.providers.async_memory import AsyncMemoryProvider
@@ -24,7 +24,7 @@ IMPATIENT = Policy(lease="1h", patience=0, staleness=0)
 
 def lease(provider: MemoryProvider, key: str = "k") -> bytes | None:
     """Return who holds the lease of *key*."""
-    return provider._get(provider.keys.lease(key))
+    return provider._cells.leases.get(provider.keys.lease(key))
 
 
 # --- failures ---------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_a_put_under_way_is_fenced_by_an_invalidation(how: str, when: type) -> N
     provider = MemoryProvider("leases")
     writer, other = Cache(provider), Cache(provider)
     writer.evict("k")
-    plan = plans.put(writer.core, writer.call("k", ["t"]), "old")
+    plan = writing.put(writer.core, writer.call("k", ["t"]), "old")
     command: Any = plan.send(None)
     assert isinstance(command, Begin)
     if when is Store:
@@ -294,7 +294,7 @@ def test_a_put_that_meets_a_load_under_way_leaves_it_its_lease() -> None:
     values = []
 
     def load() -> str:
-        plan = plans.put(cache.core, cache.call("k"), "put")
+        plan = writing.put(cache.core, cache.call("k"), "put")
         values.append(_finish(plan, provider, None))
         return "loaded"
 
@@ -322,7 +322,7 @@ def test_a_put_does_not_overwrite_a_load_that_began_later() -> None:
     reader.get_or_load("warm", lambda: 0)
     reader.get_or_load("warm", lambda: 0)
     writer.evict("k")
-    plan = plans.put(writer.core, writer.call("k"), "put")
+    plan = writing.put(writer.core, writer.call("k"), "put")
     command: Any = plan.send(None)
     assert reader.get_or_load("k", lambda: "loaded") == "loaded"
     _finish(plan, provider, command.on(provider))

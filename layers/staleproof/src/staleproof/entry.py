@@ -51,6 +51,7 @@ MAX_COST_US = 2**32 - 1
 _START = struct.Struct("<BBHHH")
 _TIMES = struct.Struct("<QQQII")
 _FIRST_TIMES = struct.Struct("<QQQ")
+_COST = struct.Struct("<I")
 _TWO_TIMES = struct.Struct("<QQ")
 _FLAGS_AT, _EXPIRES_AFTER_BORN = 6, 8
 START_BYTES = _START.size
@@ -122,6 +123,11 @@ def times(raw: bytes, start: int) -> tuple[int, int]:
     return born_ms, expires_ms
 
 
+def cost_us(raw: bytes, start: int) -> int:
+    """Return what the load of an entry of today's format cost, if its prefix and versions take *start* bytes."""
+    return int(_COST.unpack_from(raw, start + _FIRST_TIMES.size)[0])
+
+
 def decode(raw: bytes) -> Entry | None:
     """Return the entry stored as *raw*, or None if this release cannot read it."""
     if len(raw) < START_BYTES or raw[0] not in {FORMAT, FIRST_FORMAT}:
@@ -167,6 +173,8 @@ def ended_at(raw: bytes, expires_ms: int, *, seen_ms: int | None = None) -> byte
         seen_ms is not None and _TWO_TIMES.unpack_from(raw, at - _EXPIRES_AFTER_BORN)[1] != seen_ms
     ):
         return None
+    if seen_ms == expires_ms:
+        return raw
     flagged = raw[:_FLAGS_AT] + TIMED.to_bytes(2, "little") + raw[START_BYTES:at]
     return flagged + expires_ms.to_bytes(8, "little") + raw[at + 8 :]
 

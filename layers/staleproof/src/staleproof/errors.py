@@ -6,10 +6,12 @@ class that says it, never the text:
 =========================  =====================================================================
 `ConfigurationError`       fix the deployment or the code; a retry cannot help
 `ProviderUnavailableError` retry: timeout, refused connection, server loading, failover under way
+`CircuitOpenError`         retry a little later: the server failed so often that it is left alone for a while
 `ProviderRejectedError`    do not retry as is: bad credentials, out of memory, wrong type
 `CodecError`               a value cannot be written, or a stored one cannot be read (then: a miss)
 `EventError`               poison: straight to the dead letter, with its payload
 `LeaseLostError`           somebody else owns the key now; the value in hand may be used, not stored
+`LoadTimeoutError`         retry: the loader took longer than the policy's `hard_timeout`
 =========================  =====================================================================
 
 A loader's own exception passes through unchanged (but for `StopIteration`, which Python makes a `RuntimeError`).
@@ -32,6 +34,10 @@ class ProviderError(CacheError):
 
 class ProviderUnavailableError(ProviderError):
     """The server cannot be reached or is not ready: retry."""
+
+
+class CircuitOpenError(ProviderUnavailableError):
+    """The server failed several times in a row and is not asked just now: retry a little later."""
 
 
 class ProviderRejectedError(ProviderError):
@@ -72,3 +78,7 @@ class OversizedEventError(EventError):
 
 class LeaseLostError(CacheError):
     """The lease went to somebody else before the value was stored."""
+
+
+class LoadTimeoutError(CacheError):
+    """A load took longer than the policy allows: retry; the load itself goes on, and may be stored."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from staleproof.events.invalidation import encode
 from staleproof_pipeline.sources.eventbridge import SCHEMA
 
@@ -51,7 +53,9 @@ def parcels(records: Sequence[Invalidation], origin: str, limit: int = MAX_ENTRY
 
 def _encoded(records: Sequence[Invalidation], limit: int) -> Iterator[tuple[int, bytes]]:
     for number, record in enumerate(records):
-        for piece in _pieces(record, limit):
+        # Where it was applied the entries are the new ones already; elsewhere they are what it outdated.
+        shipped = replace(record, superseded=False) if record.superseded else record
+        for piece in _pieces(shipped, limit):
             yield number, piece
 
 

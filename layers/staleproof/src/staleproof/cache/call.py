@@ -11,10 +11,10 @@ from staleproof.errors import ConfigurationError
 from staleproof.tags import ROOT, tag_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from staleproof.cache.near import Copy
-    from staleproof.codecs import MsgpackCodec
+    from staleproof.codecs import Codec
     from staleproof.policies.policy import Policy
     from staleproof.tags import TagId
 
@@ -26,10 +26,29 @@ MAX_ROW_VERSION = 2**63
 
 
 @lru_cache(maxsize=16_384)
-def _tag_ids(tags: tuple[str, ...], codec: int) -> tuple[tuple[TagId, ...], bytes]:
+def _tag_ids(tags: tuple[str, ...], codec: int, flags: int) -> tuple[tuple[TagId, ...], bytes]:
     """Return the ids, and what an entry with just these tags begins with."""
     ids = (ROOT, *map(tag_id, tags))
-    return ids, prefix(codec, b"".join(ids), len(ids))
+    return ids, prefix(codec, b"".join(ids), len(ids), flags)
+
+
+class Habit:
+    """Whether loads of one function add tags from inside: those need the guard, which the others spare.
+
+    The first load reads the guard in any case. Later ones do if one added tags before; a load that adds some without
+    warning is not stored, once.
+    """
+
+    __slots__ = ("known", "reveals")
+
+    def __init__(self) -> None:
+        self.known = False
+        self.reveals = False
+
+    def learn(self, *, reveals: bool) -> None:
+        """Remember what a load did."""
+        self.known = True
+        self.reveals = self.reveals or reveals
 
 
 class Call:
@@ -44,38 +63,64 @@ class Call:
         tags_from: further tags, from the loaded value; or None.
         row_version: the version of the loaded row, from the value; or None.
         shelf: where the decorated function finds its own near copies; or None.
+        unless: says of a loaded value that it is served only, not stored; or None.
+        habit: what the decorated function's loads do; or None.
     """
 
-    __slots__ = ("codec", "expected", "key", "policy", "row_version", "shelf", "tags", "tags_from")
+    __slots__ = (
+        "codec",
+        "expected",
+        "habit",
+        "key",
+        "policy",
+        "row_version",
+        "shelf",
+        "tags",
+        "tags_from",
+        "unless",
+    )
 
     def __init__(
         self,
         key: str,
         tags: tuple[str, ...],
         policy: Policy,
-        codec: MsgpackCodec[Any],
+        codec: Codec[Any],
         tags_from: Callable[[Any], Iterable[str]] | None = None,
         row_version: Callable[[Any], int | None] | None = None,
         shelf: dict[str, Copy] | None = None,
+        unless: Callable[[Any], bool] | None = None,
+        habit: Habit | None = None,
     ) -> None:
         check_text("key", key)
         self.key = key
-        self.tags, self.expected = _tag_ids(tags, codec.codec_id)
+        self.tags, self.expected = _tag_ids(tags, codec.codec_id, policy.flags)
         self.policy = policy
         self.codec = codec
         self.tags_from = tags_from
         self.row_version = row_version
         self.shelf = shelf
+        self.unless = unless
+        self.habit = habit
 
-    def revealed(self, value: Any) -> list[TagId]:
-        """Return the ids of the tags that only *value* names, without those the call names itself."""
-        if self.tags_from is None:
-            return []
-        revealed = self.tags_from(value)
+    @property
+    def flight(self) -> Hashable:
+        """What loads must have in common to be one: a value loaded for one call answers the other."""
+        return self.key, self.tags, self.codec.kind, self.codec.codec_id
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a load must read the guard beforehand, for the tags that only it reveals."""
+        habit = self.habit
+        return self.tags_from is not None or habit is None or not habit.known or habit.reveals
+
+    def revealed(self, value: Any, added: Iterable[str] = ()) -> list[TagId]:
+        """Return the ids of the tags that only *value* names, or the load *added*, without those the call names."""
+        revealed = () if self.tags_from is None else self.tags_from(value)
         if isinstance(revealed, str) or not isinstance(revealed, Iterable):
             raise ConfigurationError(f"tags_from returned {revealed!r}; return a list of tags")
         named = set(self.tags)
-        return [tag for tag in dict.fromkeys(map(_checked_id, revealed)) if tag not in named]
+        return [tag for tag in dict.fromkeys(map(_checked_id, [*revealed, *added])) if tag not in named]
 
     def row_of(self, value: Any) -> int | None:
         """Return the version of the source row behind *value*, if the call tells it.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
-    from staleproof.ports import JournalId
+    from staleproof.cache.loading import LoadContext
+    from staleproof.events import Invalidation
+    from staleproof.ports import Claim, Deposit, JournalId, Want
     from staleproof.tags import TagId
 
 
@@ -30,10 +33,12 @@ class ReadFollowing(NamedTuple):
     tags: Sequence[TagId]
     cursor: JournalId
     limit: int
+    reader: bool = False
 
     def on(self, provider: Any) -> Any:
-        """Ask *provider*."""
-        return provider.read_following(self.key, self.tags, self.cursor, self.limit)
+        """Ask *provider*, or the replicas behind it."""
+        asked = getattr(provider, "reader", None) if self.reader else None
+        return (asked or provider).read_following(self.key, self.tags, self.cursor, self.limit)
 
 
 class Follow(NamedTuple):
@@ -108,8 +113,83 @@ class Release(NamedTuple):
         return provider.release(self.key, self.lease)
 
 
+class ReadMany(NamedTuple):
+    """Look at many entries; the reply is a list of `Observed`."""
+
+    wants: Sequence[Want]
+
+    def on(self, provider: Any) -> Any:
+        """Ask *provider*."""
+        return provider.read_many(self.wants)
+
+
+class BeginMany(NamedTuple):
+    """Begin many loads; the reply is a list of `Begun`."""
+
+    claims: Sequence[Claim]
+    lease_ms: int
+    tag_ttl_ms: int
+    guard: bool
+
+    def on(self, provider: Any) -> Any:
+        """Ask *provider*."""
+        return provider.begin_many(self.claims, self.lease_ms, self.tag_ttl_ms, guard=self.guard)
+
+
+class StoreMany(NamedTuple):
+    """Store many under their leases; the reply says of each whether it was still ours."""
+
+    deposits: Sequence[Deposit]
+
+    def on(self, provider: Any) -> Any:
+        """Ask *provider*."""
+        return provider.store_many(self.deposits)
+
+
+class Expire(NamedTuple):
+    """Move an entry's end; the reply says whether it was still the one that was seen."""
+
+    key: str
+    seen_ms: int
+    expires_ms: int
+    ttl_ms: int
+
+    def on(self, provider: Any) -> Any:
+        """Ask *provider*."""
+        return provider.expire(*self)
+
+
+class Scan(NamedTuple):
+    """Look at some of the namespace's keys; the reply is `Keys`."""
+
+    cursor: str
+    limit: int
+
+    def on(self, provider: Any) -> Any:
+        """Ask *provider*."""
+        return provider.scan(self.cursor, self.limit)
+
+
+class Invalidate(NamedTuple):
+    """Apply invalidations; the reply is their places in the journal."""
+
+    invalidations: Sequence[Invalidation]
+
+    def on(self, provider: Any) -> Any:
+        """Ask *provider*."""
+        return provider.invalidate(self.invalidations)
+
+
 class Load(NamedTuple):
-    """Call the loader; the reply is its value, or its exception is thrown in."""
+    """Call the loader; the reply is its value, or its exception is thrown in.
+
+    Attributes:
+        context: what the loader may say from inside.
+        missing: which of many keys to load, for a loader of many; None for one.
+    """
+
+    context: LoadContext
+    missing: Sequence[int] | None = None
 
 
 class Pause(NamedTuple):
@@ -118,8 +198,69 @@ class Pause(NamedTuple):
     seconds: float
 
 
-ProviderCommand = Read | ReadFollowing | Follow | FindEnd | Begin | TakeSnapshot | Store | Release
-Command = ProviderCommand | Load | Pause
+class Fly(NamedTuple):
+    """Run *plan* as the one load of *key* in this process, or wait for the one under way.
+
+    The reply is `Landed` with the plan's value, or one of `AGAIN`, `LATE`, `IMPATIENT` and `RECURSIVE`; the failure of
+    the load is thrown in.
+
+    Attributes:
+        key: what loads must have in common to be one.
+        plan: makes the plan, for whoever runs it.
+        wait: seconds after which the reply is `LATE`, while the load goes on; None for no bound.
+        patience: seconds after which one who waits for another's load gets `IMPATIENT`.
+        detached: run it where the caller can leave it behind.
+    """
+
+    key: Hashable
+    plan: Callable[[], Plan[Any]]
+    wait: float | None
+    patience: float
+    detached: bool
+
+
+class Depart(NamedTuple):
+    """Run *plan* in the background, unless a load of *key* is under way.
+
+    The reply is True if it runs, or need not; False if there is no background here.
+    """
+
+    key: Hashable
+    plan: Callable[[], Plan[Any]]
+
+
+class Landed(NamedTuple):
+    """The value of a flight, new enough for who asked."""
+
+    value: Any
+
+
+class Turn(Enum):
+    """Why a flight brought no value."""
+
+    AGAIN = "the load began before we asked: look again"
+    LATE = "it takes too long, and goes on"
+    IMPATIENT = "another's load takes too long"
+    RECURSIVE = "this very load asks for itself"
+
+
+ProviderCommand = (
+    Read
+    | ReadFollowing
+    | ReadMany
+    | Follow
+    | FindEnd
+    | Begin
+    | BeginMany
+    | TakeSnapshot
+    | Store
+    | StoreMany
+    | Release
+    | Expire
+    | Scan
+    | Invalidate
+)
+Command = ProviderCommand | Load | Pause | Fly | Depart
 
 R = TypeVar("R")
 Plan: TypeAlias = Generator[Command, Any, R]

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from random import random
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from staleproof.cache import nesting
+from staleproof.cache.missing import MISSING
 from staleproof.cache.statistics import Statistics
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.entry import Entry, decode, prefix
+from staleproof.codecs.compression import decompress
+from staleproof.entry import Entry, cost_us, decode, prefix, times
 from staleproof.errors import CodecError
-from staleproof.policies.judgement import CODEC, Miss, Partial, judge, payload_of
+from staleproof.policies.breaker import Breaker
+from staleproof.policies.judgement import CODEC, EXPIRED, Miss, Partial, judge, payload_of
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
+from staleproof.tags import VERSION_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from staleproof.cache.call import Call
+    from staleproof.cache.deferred import Deferred
     from staleproof.cache.near import NearCache
-    from staleproof.ports import Observed
+    from staleproof.codecs.compression import Algorithm
+    from staleproof.events import Invalidation
+    from staleproof.ports import JournalId, Observed
     from staleproof.tags import TagId
 
-MAX_PREDICTIONS = 16_384
+R = TypeVar("R")
+
+MAX_REMEMBERED = 16_384
+"""Keys of which something is remembered: predicted tags, resting loaders, touches, counted uses; each of these."""
+
+CODEC_BITS = 0x0F
 
 
 class Hit:
@@ -42,6 +55,13 @@ class Hit:
         return entry
 
 
+class Stale(NamedTuple):
+    """A value that is outdated, and for how many seconds."""
+
+    value: Any
+    age: float
+
+
 class Core:
     """Policy, near cache, clock, statistics, and what earlier reads revealed.
 
@@ -50,6 +70,10 @@ class Core:
         policy: used where a call gives none.
         near: the near cache, or None.
         clock: the source of time.
+        breaker: when to stop asking a server that does not answer.
+        compression: how large payloads are compressed, `"lz4"` or `"zstd"`.
+        draw: random numbers from 0 to 1, for jitter and refreshes ahead.
+        deferred: where invalidations wait that no server answered to; None raises instead.
     """
 
     def __init__(
@@ -60,28 +84,47 @@ class Core:
         policy: Policy = DEFAULT_POLICY,
         near: NearCache | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        breaker: Breaker | None = None,
+        compression: Algorithm = "lz4",
+        draw: Callable[[], float] = random,
+        deferred: Deferred | None = None,
     ) -> None:
         self.namespace = namespace
         self.region = region
         self.policy = policy
         self.near = near
         self.clock = clock
+        self.breaker = breaker or Breaker(clock=clock)
         self.statistics = Statistics()
+        self.compression = compression
+        self.draw = draw
+        self.deferred = deferred
+        self.off = False
         if near is not None:
             nesting.register(near)
-        self._predictions: OrderedDict[str, Sequence[TagId]] = OrderedDict()
+        self._predictions: Remembered[Sequence[TagId]] = Remembered()
+        self.resting: Remembered[float] = Remembered()
+        """Until when, on the monotonic clock, a loader that failed is left alone, by key."""
+        self.touched: Remembered[float] = Remembered()
+        """When an idle entry was last prolonged, on the monotonic clock, by key."""
+        self.uses: Remembered[int] = Remembered()
+        """How often a key was loaded, for admission."""
+
+    def now_ms(self) -> int:
+        """Return UTC milliseconds."""
+        return int(self.clock.wall() * 1_000)
 
     def wanted(self, call: Call) -> Sequence[TagId]:
         """Return the tags to ask for: the call's own, then those that its last value revealed."""
-        if call.tags_from is None:
-            return call.tags
-        return (*call.tags, *self._predictions.get(call.key, ()))
+        predicted = self._predictions.get(call.key) if self._predictions else None
+        return (*call.tags, *predicted) if predicted else call.tags
 
     def learn(self, key: str, revealed: Sequence[TagId]) -> None:
         """Remember which tags a value revealed, for the next read of its key."""
-        self._predictions[key] = revealed
-        if len(self._predictions) > MAX_PREDICTIONS:
-            self._predictions.popitem(last=False)
+        if revealed:
+            self._predictions.put(key, revealed)
+        elif self._predictions:
+            self._predictions.pop(key, None)
 
     def judge(self, call: Call, asked: Sequence[TagId], observed: Observed) -> Hit | Miss | Partial:
         """Decide whether *observed* answers *call*, and decode it if so."""
@@ -89,19 +132,102 @@ class Core:
         expected = call.expected if asked is call.tags else _expected(call, asked)
         payload = payload_of(raw, versions, expected)
         if payload is None or raw is None:
-            verdict = judge(raw, versions, b"".join(asked), len(call.tags))
-            # An entry that is whole and fresh and yet no hit was written by another codec.
-            return Miss(CODEC, verdict) if isinstance(verdict, Entry) else verdict
+            return self._judge_at_length(call, asked, raw, versions)
+        start = len(expected) + VERSION_BYTES * len(versions)
+        if call.policy.flags:
+            expires_ms = times(raw, start)[1]
+            if expires_ms and self.now_ms() >= expires_ms:
+                return Miss(EXPIRED, decode(raw), expires_ms)
         try:
-            return Hit(call.codec.decode(payload), raw)
+            hit = Hit(call.codec.decode(payload), raw)
         except CodecError:
             return Miss(CODEC, decode(raw))
+        statistics = self.statistics
+        statistics.saved_us += cost_us(raw, start)
+        statistics.bytes_read += len(raw)
+        return hit
+
+    def _judge_at_length(
+        self, call: Call, asked: Sequence[TagId], raw: bytes | None, versions: Sequence[bytes | None]
+    ) -> Hit | Miss | Partial:
+        """Judge what is no plain hit: compressed, softly invalidated, expired, of an older format, or a miss."""
+        verdict = judge(raw, versions, b"".join(asked), len(call.tags), self.now_ms())
+        if not isinstance(verdict, Entry):
+            return verdict
+        try:
+            value = self.value_of(call, verdict)
+        except CodecError:
+            return Miss(CODEC, verdict)
+        self.statistics.saved_us += verdict.cost_us
+        self.statistics.bytes_read += len(raw or b"")
+        return Hit(value, raw or b"")
+
+    def value_of(self, call: Call, entry: Entry) -> Any:
+        """Return the value of *entry*, fresh or not.
+
+        Raises:
+            CodecError: it was written by another codec, or cannot be read.
+        """
+        if entry.codec & CODEC_BITS != call.codec.codec_id:
+            raise CodecError(
+                f"a stored value was written by codec {entry.codec & CODEC_BITS}; this reader is {call.codec!r}"
+            )
+        return call.codec.decode(decompress(entry.codec & ~CODEC_BITS, entry.payload))
+
+    def outdated(self, call: Call, miss: Miss) -> Any:
+        """Return the value that was missed, however outdated, or `MISSING` if it cannot be read."""
+        if miss.entry is None:
+            return MISSING
+        try:
+            return self.value_of(call, miss.entry)
+        except CodecError:
+            return MISSING
+
+    def stale(self, call: Call, miss: Miss) -> Stale | None:
+        """Return the stale value that *call* may be served, if need be; never inside a load, which would keep it."""
+        if miss.since_ms is None or not call.policy.window_ms or nesting.inside():
+            return None
+        age = max(0, self.now_ms() - miss.since_ms) / 1_000
+        if age * 1_000 > call.policy.window_ms:
+            return None
+        value = self.outdated(call, miss)
+        return None if value is MISSING else Stale(value, age)
 
     def near_for(self, call: Call) -> NearCache | None:
         """Return the near cache if *call* may use it: not inside a load, whose result may outlive any bound."""
         return None if call.policy.staleness is None or nesting.inside() else self.near
 
+    # --- our own invalidations -----------------------------------------------------------------------
+
+    def acknowledged(self, invalidations: Sequence[Invalidation], places: Sequence[JournalId]) -> None:
+        """Note that the provider has applied *invalidations*: our own copies go at once."""
+        self.statistics.invalidations += len(invalidations)
+        if self.near is not None and places:
+            for each in invalidations:
+                self.near.forget(each, places[-1])
+
+    def unacknowledged(self, record: Invalidation) -> bool:
+        """Note that no server answered to *record*: our own copies go all the same. Say whether it was deferred."""
+        cursor = self.near.position().cursor if self.near is not None else ""
+        if self.near is not None and cursor:
+            self.near.forget(record, cursor)
+        if self.deferred is None:
+            return False
+        self.deferred.add(record)
+        self.statistics.fell_back("deferred")
+        return True
+
+
+class Remembered(OrderedDict[str, R]):
+    """What is remembered of some keys; the oldest go first. Threads may race here: each step is the dictionary's."""
+
+    def put(self, key: str, value: R) -> None:
+        """Remember *value*."""
+        self[key] = value
+        if len(self) > MAX_REMEMBERED:
+            self.popitem(last=False)
+
 
 def _expected(call: Call, asked: Sequence[TagId]) -> bytes:
     """Return what an entry begins with that carries predicted tags besides the call's own."""
-    return prefix(call.codec.codec_id, b"".join(asked), len(call.tags))
+    return prefix(call.codec.codec_id, b"".join(asked), len(call.tags), call.policy.flags)

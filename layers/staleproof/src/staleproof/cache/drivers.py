@@ -1,4 +1,4 @@
-"""The two drivers: they run a plan, one blocking, one awaiting. Nothing else in the library knows the difference.
+"""The blocking driver: it runs a plan against a provider, in this thread. `async_drivers` has its asyncio twin.
 
 An exception of a command is thrown into the plan at its `yield`, so that the plan can release a lease, and a
 traceback shows the plan's line. That includes `KeyboardInterrupt` and an asyncio cancellation.
@@ -6,73 +6,166 @@ traceback shows the plan's line. That includes `KeyboardInterrupt` and an asynci
 
 from __future__ import annotations
 
+import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache import nesting
-from staleproof.cache.commands import Command, Load, Pause
+from staleproof.cache.commands import Depart, Fly, Landed, Load, Pause, Read, ReadMany, Turn
+from staleproof.cache.flights import Flight, Flights
+from staleproof.cache.missing import MISSING
+from staleproof.cache.workers import Workers, has_background
+from staleproof.errors import ProviderUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Hashable
 
-    from staleproof.cache.commands import Plan
-    from staleproof.ports import AsyncProvider, Provider
+    from staleproof.cache.commands import Command, Plan, ProviderCommand
+    from staleproof.cache.core import Core
+    from staleproof.cache.deferred import Deferred
+    from staleproof.ports import Provider
 
 R = TypeVar("R")
 
+LOGGER = logging.getLogger("staleproof")
+LEADER = -1
+"""The number of who runs a flight, or had it run: any question of its plan came later."""
 
-def no_loader() -> Any:
+
+def no_loader(*_: Any) -> Any:
     """Stand in where a plan cannot load."""
     raise RuntimeError("this plan has no loader")
 
 
-def run(plan: Plan[R], provider: Provider, loader: Callable[[], Any] = no_loader) -> R:
-    """Run *plan* to its end in this thread, and return its result."""
-    reply: Any = None
-    failure: BaseException | None = None
-    while True:
+def in_progress(key: Hashable) -> bool:
+    """Say whether this code runs inside the load of *key*, which would then wait for itself."""
+    context = nesting.current()
+    while context is not None:
+        if context.flight == key:
+            return True
+        context = context.outer
+    return False
+
+
+class Driver:
+    """Runs plans against *provider*; what they share is in *core*.
+
+    Args:
+        core: for its breaker and its statistics.
+        provider: the cache server.
+        workers: for refreshes and detached loads; None where there is no background.
+    """
+
+    def __init__(self, core: Core, provider: Provider, workers: Workers | None = None) -> None:
+        self._core = core
+        self.provider = provider
+        self.flights = Flights()
+        self.workers = workers or (Workers() if has_background() else None)
+
+    def run(self, plan: Plan[R], loader: Callable[..., Any] = no_loader, flight: Flight | None = None) -> R:
+        """Run *plan* to its end, and return its result."""
+        reply: Any = None
+        failure: BaseException | None = None
+        while True:
+            try:
+                command = plan.send(reply) if failure is None else plan.throw(failure)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            reply = failure = None
+            try:
+                reply = self._perform(command, loader, flight)
+            except BaseException as error:  # noqa: BLE001 - the plan decides; it re-raises what it cannot use
+                failure = error
+
+    def _perform(self, command: Command, loader: Callable[..., Any], flight: Flight | None) -> Any:
+        if flight is not None and isinstance(command, Load | Read | ReadMany):
+            flight.ask()
+        if isinstance(command, Load):
+            with nesting.load(command.context):
+                return loader() if command.missing is None else loader(command.missing)
+        if isinstance(command, Pause):
+            return time.sleep(command.seconds)
+        if isinstance(command, Fly):
+            return self._fly(command, loader)
+        if isinstance(command, Depart):
+            return self._depart(command, loader)
+        return self.ask(command)
+
+    def ask(self, command: ProviderCommand) -> Any:
+        """Put one question to the server, unless it is left alone just now.
+
+        Raises:
+            ProviderUnavailableError: no answer, or the breaker is open.
+            ProviderRejectedError: the server refused.
+        """
+        breaker = self._core.breaker
+        breaker.check()
         try:
-            command = plan.send(reply) if failure is None else plan.throw(failure)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        reply = failure = None
+            if self._core.deferred:
+                self._apply_deferred(self._core.deferred)
+            reply = command.on(self.provider)
+        except ProviderUnavailableError:
+            breaker.failed()
+            raise
+        if breaker.in_a_row:
+            breaker.succeeded()
+        return reply
+
+    def _apply_deferred(self, deferred: Deferred) -> None:
+        records = deferred.waiting()
+        self._core.acknowledged(records, self.provider.invalidate(records))
+        deferred.done(records)
+
+    # --- flights -----------------------------------------------------------------------------------
+
+    def _fly(self, fly: Fly, loader: Callable[..., Any]) -> Landed | Turn:
+        if in_progress(fly.key):
+            return Turn.RECURSIVE
+        aboard = self.flights.board(fly.key)
+        flight = aboard.flight
+        if not aboard.leads:
+            return self._join(flight, aboard.number, fly.wait, fly.patience)
+        lead = partial(self._lead, flight, fly.key, fly.plan, loader)
+        if fly.detached and self.workers is not None and self.workers.start(partial(self._quietly, lead)):
+            return self._join(flight, LEADER, fly.wait, None)
+        return Landed(lead())
+
+    def _lead(
+        self, flight: Flight, key: Hashable, plan: Callable[[], Plan[Any]], loader: Callable[..., Any]
+    ) -> Any:
         try:
-            reply = _perform(command, provider, loader)
-        except BaseException as error:  # noqa: BLE001 - the plan decides; it re-raises what it cannot use
-            failure = error
+            value = self.run(plan(), loader, flight)
+        except BaseException as error:
+            self.flights.land(key, flight, failure=error)
+            raise
+        self.flights.land(key, flight, value)
+        return value
 
+    @staticmethod
+    def _join(flight: Flight, number: int, wait: float | None, patience: float | None) -> Landed | Turn:
+        bounds = [each for each in (wait, patience) if each is not None]
+        if not flight.landed.wait(min(bounds, default=None)):
+            return Turn.LATE if wait is not None and wait == min(bounds) else Turn.IMPATIENT
+        return flight.outcome(number)
 
-def _perform(command: Command, provider: Provider, loader: Callable[[], Any]) -> Any:
-    if isinstance(command, Load):
-        with nesting.load():
-            return loader()
-    if isinstance(command, Pause):
-        return time.sleep(command.seconds)
-    return command.on(provider)
+    # --- the background ----------------------------------------------------------------------------
 
+    def _depart(self, depart: Depart, loader: Callable[..., Any]) -> bool:
+        if self.workers is None or in_progress(depart.key):
+            return False
+        aboard = self.flights.board(depart.key)
+        if not aboard.leads:
+            return True
+        lead = partial(self._lead, aboard.flight, depart.key, depart.plan, loader)
+        if not self.workers.start(partial(self._quietly, lead)):
+            self._core.statistics.refreshes_dropped += 1
+            self.flights.land(depart.key, aboard.flight, MISSING)
+        return True
 
-async def arun(plan: Plan[R], provider: AsyncProvider, loader: Callable[[], Awaitable[Any]] = no_loader) -> R:
-    """Run *plan* to its end in this task, and return its result."""
-    reply: Any = None
-    failure: BaseException | None = None
-    while True:
+    @staticmethod
+    def _quietly(work: Callable[[], object]) -> None:
         try:
-            command = plan.send(reply) if failure is None else plan.throw(failure)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        reply = failure = None
-        try:
-            reply = await _aperform(command, provider, loader)
-        except BaseException as error:  # noqa: BLE001
-            failure = error
-
-
-async def _aperform(command: Command, provider: AsyncProvider, loader: Callable[[], Awaitable[Any]]) -> Any:
-    if isinstance(command, Load):
-        with nesting.load():
-            return await loader()
-    if isinstance(command, Pause):
-        import asyncio  # noqa: PLC0415 - the core must not import asyncio; whoever awaits has it already
-
-        return await asyncio.sleep(command.seconds)
-    return await command.on(provider)
+            work()
+        except Exception:
+            LOGGER.warning("a load in the background failed", exc_info=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from staleproof.cache import nesting
 from staleproof.cache.call import Call, check_text, checked_row_version
 from staleproof.cache.core import Core
+from staleproof.cache.deferred import Deferred
 from staleproof.cache.near import NearCache
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.codecs import MsgpackCodec
@@ -15,15 +17,19 @@ from staleproof.policies.duration import seconds
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from staleproof.cache.statistics import Statistics
-    from staleproof.ports import JournalId
+    from staleproof.codecs.codec import Codec, CodecFactory
+    from staleproof.codecs.compression import Algorithm
+    from staleproof.policies.breaker import Breaker
 
-_ANY: MsgpackCodec[Any] = MsgpackCodec(Any)
+Unreachable: TypeAlias = Literal["raise", "defer"]
 
 MAX_LAG = 3_600.0
 MAX_REGION = 64
+MAX_CODECS = 1_024
+_MSGPACK: CodecFactory = MsgpackCodec()
 
 
 class Face:
@@ -33,9 +39,15 @@ class Face:
         namespace: the provider's namespace.
         region: the region in which this cache's own invalidations originate; links ship them to the others.
         policy: how values are kept where a call gives no policy of its own.
+        policies: policies by name, for calls and decorators that name one.
         near: True for a near cache of default size, one of your own, or False for none at all. It is
             used by policies with a `staleness`.
         clock: the source of time.
+        breaker: when to stop asking a server that does not answer; one of your own, or the default.
+        codec: how values are written.
+        compression: `"lz4"` or `"zstd"`, for payloads above the policy's `compress_above`.
+        unreachable: what an invalidation does that no server acknowledges: `"raise"`, or `"defer"` it until the server
+            is back (see `staleproof.cache.deferred` for what that gives up).
     """
 
     def __init__(
@@ -44,16 +56,36 @@ class Face:
         *,
         region: str = "local",
         policy: Policy = DEFAULT_POLICY,
+        policies: Mapping[str, Policy] | None = None,
         near: NearCache | bool = True,
         clock: Clock = SYSTEM_CLOCK,
+        breaker: Breaker | None = None,
+        codec: CodecFactory = _MSGPACK,
+        compression: Algorithm = "lz4",
+        unreachable: Unreachable = "raise",
     ) -> None:
         if not 0 < len(region) <= MAX_REGION:
             raise ConfigurationError(
                 f"region={region!r} must have 1 to {MAX_REGION} characters, such as 'eu-west-1'"
             )
+        if unreachable not in {"raise", "defer"}:
+            raise ConfigurationError(f"unreachable={unreachable!r} is neither 'raise' nor 'defer'")
         if near is True:
             near = NearCache(clock=clock)
-        self.core = Core(namespace=namespace, region=region, policy=policy, near=near or None, clock=clock)
+        self.core = Core(
+            namespace=namespace,
+            region=region,
+            policy=policy,
+            near=near or None,
+            clock=clock,
+            breaker=breaker,
+            compression=compression,
+            deferred=Deferred() if unreachable == "defer" else None,
+        )
+        self.codec = codec
+        self._codecs: dict[Any, Codec[Any]] = {}
+        self._policies = dict(policies or {})
+        self._listeners: list[Callable[[], None]] = []
 
     @property
     def namespace(self) -> str:
@@ -65,19 +97,71 @@ class Face:
         """What this cache did so far."""
         return self.core.statistics
 
+    # --- policies ----------------------------------------------------------------------------------
+
+    def policy_of(self, policy: Policy | str | None) -> Policy:
+        """Return the policy that a call asks for: its own, one by name, or the cache's.
+
+        Raises:
+            ConfigurationError: there is none of that name.
+        """
+        if policy is None:
+            return self.core.policy
+        if isinstance(policy, Policy):
+            return policy
+        named = self._policies.get(policy)
+        if named is None:
+            known = ", ".join(sorted(self._policies)) or "none"
+            raise ConfigurationError(f"no policy is called {policy!r}; the named policies are: {known}")
+        return named
+
+    def on_policies(self, listener: Callable[[], None]) -> None:
+        """Call *listener* whenever the default or a named policy was replaced."""
+        self._listeners.append(listener)
+
+    def adopt(self, policy: Policy | None = None, policies: Mapping[str, Policy] | None = None) -> None:
+        """Replace the default policy, the named ones, or both, while running; names that are not given stay."""
+        if policy is not None:
+            self.core.policy = policy
+        self._policies.update(policies or {})
+        for listener in self._listeners:
+            listener()
+
+    # --- switching off -----------------------------------------------------------------------------
+
+    def switch(self, *, off: bool) -> None:
+        """Switch caching off: every read loads, nothing is stored. Invalidations still reach the server."""
+        self.core.off = off
+        if self.core.near is not None:
+            nesting.switch(self.core.near, off=off)
+
+    # --- calls -------------------------------------------------------------------------------------
+
     def call(
         self,
         key: str,
         tags: Iterable[str] = (),
-        policy: Policy | None = None,
-        codec: MsgpackCodec[Any] = _ANY,
+        policy: Policy | str | None = None,
+        kind: Any = Any,
         tags_from: Callable[[Any], Iterable[str]] | None = None,
         row_version: Callable[[Any], int | None] | None = None,
     ) -> Call:
         """Return everything about one read that is known before it starts."""
         if isinstance(tags, str):
             raise ConfigurationError(f"tags={tags!r} is one text; pass a list of tags: [{tags!r}]")
-        return Call(key, tuple(tags), policy or self.core.policy, codec, tags_from, row_version)
+        return Call(key, tuple(tags), self.policy_of(policy), self.codec_for(kind), tags_from, row_version)
+
+    def codec_for(self, kind: Any) -> Codec[Any]:
+        """Return the codec for values of type *kind*; made once for each."""
+        try:
+            known = self._codecs.get(kind)
+        except TypeError:  # a type that cannot be hashed
+            return self.codec.codec_for(kind)
+        if known is None:
+            known = self.codec.codec_for(kind)
+            if len(self._codecs) < MAX_CODECS:
+                self._codecs[kind] = known
+        return known
 
     def invalidation(
         self,
@@ -85,6 +169,8 @@ class Face:
         keys: Sequence[str] = (),
         *,
         clear: bool = False,
+        soft: bool = False,
+        superseded: bool = False,
         row_version: int | None = None,
         lag: float | str = 0,
     ) -> Invalidation:
@@ -100,16 +186,12 @@ class Face:
             tags=_distinct("tags", tags),
             keys=_distinct("keys", keys),
             clear=clear,
+            soft=soft,
+            superseded=superseded,
             row_version=checked_row_version(row_version),
             lag_ms=_milliseconds(lag) if lag else 0,
-            at_ms=int(self.core.clock.wall() * 1_000),
+            at_ms=self.core.now_ms(),
         )
-
-    def acknowledged(self, invalidation: Invalidation, places: Sequence[JournalId]) -> None:
-        """Note that the provider has applied *invalidation*: our own copies go at once."""
-        self.core.statistics.invalidations += 1
-        if self.core.near is not None and places:
-            self.core.near.forget(invalidation, places[-1])
 
 
 def _milliseconds(lag: float | str) -> int:

@@ -3,11 +3,12 @@
 A loader may call another cached function. A near copy of the inner value may lag behind an acknowledged invalidation,
 by its bound. Built into the outer value it would be stored under *current* tag versions, and lag for as long as the
 outer entry lives. So while a load is under way, reads inside it skip near copies and ask the server, whose judgement by
-versions is exact.
+versions is exact; and no stale value is served to a load either.
 
-Theory of operation: a context variable says whether the code runs inside a load; tasks inherit it, threads started by a
-loader do not. The near caches' hit path, which cannot afford to read it, is closed for everybody while any load
-of the process is under way (`NearCache.shown` is `NEVER`), and hits then take the next path, which asks the variable.
+Theory of operation: a context variable holds the load under way (`staleproof.cache.loading`); tasks inherit it, threads
+started by a loader do not. The near caches' hit path, which cannot afford to read it, is closed for everybody while any
+load of the process is under way (`NearCache.shown` is `NEVER`), and hits then take the next path, which asks the
+variable. A cache that is switched off closes its near cache the same way.
 """
 
 from __future__ import annotations
@@ -22,36 +23,51 @@ from weakref import WeakSet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from staleproof.cache.loading import LoadContext
     from staleproof.cache.near import NearCache
 
-_inside: ContextVar[bool] = ContextVar("staleproof_inside_a_load", default=False)
+_current: ContextVar[LoadContext | None] = ContextVar("staleproof_load", default=None)
 _lock = threading.Lock()
 _near_caches: WeakSet[NearCache] = WeakSet()
+_closed: WeakSet[NearCache] = WeakSet()
 _under_way = 0
+
+
+def current() -> LoadContext | None:
+    """Return the innermost load that this code runs in, or None."""
+    return _current.get()
 
 
 def inside() -> bool:
     """Say whether this code runs inside a load."""
-    return _inside.get()
+    return _current.get() is not None
 
 
 def register(near: NearCache) -> None:
     """Close *near*'s hit path whenever a load is under way."""
     with _lock:
         _near_caches.add(near)
-        near.hide(hidden=_under_way > 0)
+        _show(near)
+
+
+def switch(near: NearCache, *, off: bool) -> None:
+    """Close *near*'s hit path for good, or open it again."""
+    with _lock:
+        (_closed.add if off else _closed.discard)(near)
+        _show(near)
 
 
 @contextmanager
-def load() -> Iterator[None]:
-    """Mark what runs within as a load."""
-    token = _inside.set(True)
+def load(context: LoadContext) -> Iterator[None]:
+    """Mark what runs within as the load of *context*."""
+    context.outer = _current.get()
+    token = _current.set(context)
     _count(+1)
     try:
         yield
     finally:
         _count(-1)
-        _inside.reset(token)
+        _current.reset(token)
 
 
 def _begin_anew() -> None:
@@ -61,9 +77,14 @@ def _begin_anew() -> None:
     _under_way = 0
     for near in list(_near_caches):
         near.after_fork()
+        _show(near)
 
 
 os.register_at_fork(after_in_child=_begin_anew)
+
+
+def _show(near: NearCache) -> None:
+    near.hide(hidden=_under_way > 0 or near in _closed)
 
 
 def _count(step: int) -> None:
@@ -71,4 +92,4 @@ def _count(step: int) -> None:
     with _lock:
         _under_way = max(0, _under_way + step)
         for near in list(_near_caches):
-            near.hide(hidden=_under_way > 0)
+            _show(near)

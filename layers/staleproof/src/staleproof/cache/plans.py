@@ -1,279 +1,256 @@
-"""The plans: the few multi-step paths of a cache, as generators.
+"""The plans that answer a read: the few multi-step paths of a cache, as generators.
 
 Theory of operation
 -------------------
 A plan yields commands (`staleproof.cache.commands`) and receives their replies; it does no I/O itself. Two drivers
 run it, one blocking, one asyncio, and a test may step several plans in any order, which turns races into ordinary
-deterministic tests. The order of steps below is the algorithm; each comment says what breaks without it.
+deterministic tests.
 
-*Miss*: snapshot the tags' versions and take the key's lease, **then** load, then store value and snapshot if
-the lease is still ours. A version taken after the load would bless an old value with a new version.
+*Hit*: by equality of versions, whatever else is in the policy. A hit may be *tended*: prolonged, or loaded anew ahead.
 
-*Tags from the result*: the guard is read with the first snapshot, before the load, and again after the late
-snapshot; if a stripe of a late tag moved, the value is served and not stored.
+*Miss*: one load a process (`Fly`), and one among processes by the key's lease (`staleproof.cache.filling`). Whoever
+waited for a load of this process takes its value only if that load began after he asked; else he looks again, and the
+versions judge (`AGAIN`). So nobody is handed what an invalidation that he knows of has outdated.
 
-*Lagging source*: a load whose row is older than a fence among its tags is served and not stored.
+*Stale*: what is over, or was invalidated softly, may be served meanwhile or instead, as the policy says; never inside a
+load, whose result would keep it.
 
 *Near cache*: the journal is read before the entry, in the same round trip; the ticket so gained fences the insert.
 
-Rules: no I/O here, no plan over forty lines, no `yield` of a command outside this module and
-`staleproof.cache.reading`.
+*Server away*: by the policy's `fallback`. What is loaded then is not stored, and no lease was taken; what was missed
+meanwhile cannot be served afterwards: versions are compared with the server's own, near copies follow the journal.
+
+Rules: no I/O here, no plan over forty lines, no `yield` of a command outside the plans' modules: this one, `reading`,
+`filling`, `writing` and `many`.
 """
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from staleproof.cache.commands import Begin, Load, Read, Release, Store, TakeSnapshot
+from staleproof.cache import filling, reading
+from staleproof.cache.commands import Depart, Expire, Fly, Landed, Read, Turn
 from staleproof.cache.core import Hit
-from staleproof.cache.patience import Patience
-from staleproof.cache.reading import catch_up, follow, keep, look, look_following, settle
-from staleproof.entry import Entry, carries, encode
-from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
-from staleproof.policies import guard
-from staleproof.policies.judgement import Miss, Partial, acceptable
+from staleproof.cache.missing import MISSING
+from staleproof.errors import CircuitOpenError, ConfigurationError, LoadTimeoutError, ProviderUnavailableError
+from staleproof.policies.expiration import is_due, kept_ms
+from staleproof.policies.judgement import BREAKER, UNREACHABLE, Miss, Partial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from staleproof.cache.call import Call
     from staleproof.cache.commands import Plan
-    from staleproof.cache.core import Core
+    from staleproof.cache.core import Core, Stale
     from staleproof.cache.near import Position
-    from staleproof.ports import Begun, Snapshot
-    from staleproof.tags import TagId
 
-R = TypeVar("R")
-
-LEASE_BYTES = 12
+TOUCHES_PER_IDLE = 4
+"""An entry is prolonged at most so often within the policy's `idle`; `policy.IDLE_SLACK` makes up for it."""
 
 
 def serve(core: Core, call: Call) -> Plan[Any]:
     """Return the fresh value of *call*, from the nearest place that has it, or load it."""
     near = core.near_for(call)
-    if near is None:
-        asked = core.wanted(call)
-        verdict = core.judge(call, asked, (yield Read(call.key, asked)))
-        return (yield from answer(core, call, verdict, None))
-    copy = yield from follow(core, near, call)
-    if copy is not None:
-        core.statistics.near_hits += 1
-        return copy.value
-    ticket, verdict = yield from look_following(core, near, call)
+    ticket = None
+    try:
+        if near is None:
+            asked = core.wanted(call)
+            verdict = core.judge(call, asked, (yield Read(call.key, asked)))
+        else:
+            copy = yield from reading.follow(core, near, call)
+            if copy is not None:
+                core.statistics.near_hits += 1
+                return copy.value
+            ticket, verdict = yield from reading.look_following(core, near, call)
+    except ProviderUnavailableError as error:
+        return (yield from cut_off(core, call, error))
     return (yield from answer(core, call, verdict, ticket))
 
 
 def answer(core: Core, call: Call, verdict: Hit | Miss | Partial, ticket: Position | None) -> Plan[Any]:
     """Turn the judgement of a read into a value."""
-    found = yield from settle(core, call, verdict)
+    try:
+        found = yield from reading.settle(core, call, verdict)
+    except ProviderUnavailableError as error:
+        return (yield from cut_off(core, call, error))
     if isinstance(found, Miss):
-        return (yield from fill(core, call, found, ticket))
+        core.statistics.missed(found.reason)
+        return (yield from make_up(core, call, found, ticket))
     core.statistics.hits += 1
-    keep(core, call, found.value, found.entry, ticket)
+    reading.keep(core, call, found.value, found.entry, ticket)
+    if call.policy.tends:
+        return (yield from tend(core, call, found, ticket))
     return found.value
 
 
-# --- loading --------------------------------------------------------------------------------------
+# --- a hit that needs a second look -----------------------------------------------------------------
 
 
-def fill(core: Core, call: Call, miss: Miss, ticket: Position | None) -> Plan[Any]:
-    """Load under the key's lease and store; or wait for whoever holds it, and take what it stored."""
-    core.statistics.missed(miss.reason)
-    predicted = miss.entry.revealed_ids if miss.entry and call.tags_from else []
-    tags = list(dict.fromkeys([*call.tags, *predicted]))
-    return (yield from leased(call, lambda lease: fill_under(core, call, tags, lease, ticket)))
+def tend(core: Core, call: Call, hit: Hit, ticket: Position | None) -> Plan[Any]:
+    """Prolong an entry that would idle away, and load one anew whose end is near."""
+    policy, entry, now_ms = call.policy, hit.entry, core.now_ms()
+    if policy.idle is not None and is_touch_due(core, call.key, policy.idle):
+        left = max(1, entry.expires_ms - now_ms) if entry.expires_ms else 0
+        try:
+            yield Expire(call.key, entry.expires_ms, entry.expires_ms, kept_ms(policy, left))
+        except ProviderUnavailableError:
+            core.touched.pop(call.key, None)
+    if not is_due(policy, entry.born_ms, entry.expires_ms, entry.cost_us, now_ms, core.draw()):
+        return hit.value
+    renewed = yield from revalidate(core, call, ticket, lambda: hit.value)
+    return hit.value if renewed is MISSING else renewed
+
+
+def is_touch_due(core: Core, key: str, idle: float) -> bool:
+    """Say whether an entry is to be prolonged now, and remember it."""
+    now = core.clock.monotonic()
+    last = core.touched.get(key)
+    if last is not None and 0 <= now - last < idle / TOUCHES_PER_IDLE:
+        return False
+    core.touched.put(key, now)
+    return True
+
+
+def revalidate(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
+    """Load anew in the background, or here if there is none and nobody else does; `MISSING` if nothing came of it."""
+    if (yield Depart(call.flight, lambda: filling.renew(core, call, ticket, outdated))):
+        return MISSING
+    try:
+        return (yield from filling.renew(core, call, ticket, outdated))
+    except ConfigurationError:
+        raise
+    except Exception:  # noqa: BLE001 - there is a value to serve, and the failure is counted
+        rest(core, call)
+        return MISSING
+
+
+# --- a miss -----------------------------------------------------------------------------------------
+
+
+def make_up(core: Core, call: Call, miss: Miss, ticket: Position | None) -> Plan[Any]:
+    """Answer a miss: serve what is stale while one reader loads, or load, or serve stale because that failed."""
+    stale = core.stale(call, miss)
+    if stale is None:
+        return (yield from load_once(core, call, miss, ticket))
+    policy = call.policy
+    if stale.age <= policy.stale_while_revalidate:
+        if is_resting(core, call):
+            return served(core, stale, "resting")
+        renewed = yield from revalidate(core, call, ticket, lambda: stale.value)
+        return served(core, stale, "revalidating") if renewed is MISSING else renewed
+    if is_resting(core, call):
+        return served(core, stale, "resting")
+    try:
+        return (yield from load_once(core, call, miss, ticket, stale))
+    except ConfigurationError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever the loader raised: the policy asked for the stale value then
+        rest(core, call)
+        return served(core, stale, "error")
+
+
+def served(core: Core, stale: Stale, occasion: str) -> Any:
+    """Count and return a stale value."""
+    core.statistics.served_stale(occasion)
+    return stale.value
+
+
+def rest(core: Core, call: Call) -> None:
+    """Leave a loader that failed alone for a while."""
+    core.resting.put(call.key, core.clock.monotonic() + call.policy.retry_after)
+
+
+def is_resting(core: Core, call: Call) -> bool:
+    """Say whether the loader of *call* failed just now."""
+    until = core.resting.get(call.key) if core.resting else None
+    return until is not None and core.clock.monotonic() < until
+
+
+def load_once(
+    core: Core, call: Call, miss: Miss, ticket: Position | None, stale: Stale | None = None
+) -> Plan[Any]:
+    """Load, or take what another load of this process brings; with a *stale* value at hand, not for too long."""
+    policy = call.policy
+    slow = policy.soft_timeout if stale is not None else None
+    bounds = [each for each in (slow, policy.hard_timeout) if each is not None]
+    wait = min(bounds, default=None)
+    while True:
+        reply = yield Fly(
+            call.flight,
+            lambda miss=miss: filling.fill(core, call, miss, ticket),  # type: ignore[misc]
+            wait,
+            policy.patience,
+            bool(bounds),
+        )
+        if isinstance(reply, Landed):
+            return reply.value
+        if reply is not Turn.AGAIN:
+            return (yield from unlanded(core, call, reply, stale))
+        try:
+            found = yield from reading.look(core, call)
+        except ProviderUnavailableError as error:
+            return (yield from cut_off(core, call, error))
+        if isinstance(found, Hit):
+            return filling.waited(core, call, found, None)
+        miss = found
+
+
+def unlanded(core: Core, call: Call, turn: Turn, stale: Stale | None) -> Plan[Any]:
+    """Do without a load that takes too long, or that waits for itself."""
+    if turn is Turn.LATE:
+        if stale is not None:
+            return served(core, stale, "slow")
+        raise LoadTimeoutError(
+            f"loading {call.key[:80]!r} took longer than hard_timeout={call.policy.hard_timeout} s; retry, or raise it"
+        )
+    reason = "recursion" if turn is Turn.RECURSIVE else "patience"
+    return (yield from filling.load_unstored(core, call, reason))
+
+
+# --- the server is away -----------------------------------------------------------------------------
+
+
+def cut_off(core: Core, call: Call, error: ProviderUnavailableError) -> Plan[Any]:
+    """Answer without the server, as the policy says."""
+    core.statistics.missed(BREAKER if isinstance(error, CircuitOpenError) else UNREACHABLE)
+    policy, near = call.policy, core.near_for(call)
+    if policy.fallback == "error":
+        core.statistics.fell_back("error")
+        raise error
+    if policy.fallback == "stale" and near is not None:
+        copy = near.last_resort(call, policy.stale_if_error, core.clock.now())
+        if copy is not None:
+            core.statistics.fell_back("stale")
+            return copy.value
+    core.statistics.fell_back("load")
+    return (yield from load_apart(core, call))
+
+
+def load_apart(core: Core, call: Call) -> Plan[Any]:
+    """Load without the server: still once a process, and not stored."""
+    flight = ("apart", call.flight)
+    plan = lambda: filling.load_unstored(core, call, "provider")  # noqa: E731
+    bound = call.policy.hard_timeout
+    while True:
+        reply = yield Fly(flight, plan, bound, call.policy.patience, bound is not None)
+        if isinstance(reply, Landed):
+            return reply.value
+        if reply is not Turn.AGAIN:
+            return (yield from unlanded(core, call, reply, None))
+
+
+# --- whatever is stored -----------------------------------------------------------------------------
 
 
 def refresh(core: Core, call: Call) -> Plan[Any]:
     """Load anew whatever is stored. Another's load under way began earlier, so its value is not taken."""
     near = core.near_for(call)
     ticket = None
-    if near is not None:
-        near.discard(call.key)
-        yield from catch_up(near)
-        ticket = near.position()
-    return (yield from leased(call, lambda lease: refresh_under(core, call, lease, ticket)))
-
-
-def leased(call: Call, work: Callable[[bytes], Plan[R]]) -> Plan[R]:
-    """Do *work* with a lease of a fresh name, and give it back whatever happens: an interruption too.
-
-    Only where the server cannot be reached the lease is left to run out: asking again would double the wait.
-    """
-    lease = os.urandom(LEASE_BYTES)
     try:
-        return (yield from work(lease))
-    except (ProviderUnavailableError, GeneratorExit):
-        raise
-    except BaseException:
-        yield from give_back(call.key, lease)
-        raise
-
-
-def fill_under(
-    core: Core, call: Call, tags: Sequence[TagId], lease: bytes, ticket: Position | None
-) -> Plan[Any]:
-    """Take the lease and load, or wait until somebody else's load is there or patience is over."""
-    patience = Patience(call.policy.patience, core.clock)
-    begun = yield from begin(call, tags, lease)
-    while begun is not None and not begun.leased:
-        if patience.is_over():
-            return (yield from load_unstored(core, "patience"))
-        yield patience.pause()
-        found = yield from look(core, call)
-        if isinstance(found, Hit):
-            return waited(core, call, found, ticket)
-        begun = yield from begin(call, tags, lease)
-    if begun is None:
-        return (yield from load_unstored(core, "provider"))
-    if carries(begun.head, call.tags, begun.snapshot.versions[: len(call.tags)]):
-        # The last holder stored between our look and our lease: without this, each of a crowd would load in turn.
-        found = yield from look(core, call)
-        if isinstance(found, Hit):
-            yield from give_back(call.key, lease)
-            return waited(core, call, found, ticket)
-    return (yield from load(core, call, tags, begun, lease, ticket))
-
-
-def waited(core: Core, call: Call, found: Hit, ticket: Position | None) -> Any:
-    """Return what somebody else has loaded."""
-    core.statistics.waits += 1
-    keep(core, call, found.value, found.entry, ticket)
-    return found.value
-
-
-def refresh_under(core: Core, call: Call, lease: bytes, ticket: Position | None) -> Plan[Any]:
-    """Take the lease, whoever has it now, and load."""
-    patience = Patience(call.policy.patience, core.clock)
-    while True:
-        begun = yield from begin(call, call.tags, lease)
-        if begun is None:
-            return (yield from load_unstored(core, "provider"))
-        if begun.leased:
-            return (yield from load(core, call, call.tags, begun, lease, ticket))
-        if patience.is_over():
-            return (yield from load_unstored(core, "patience"))
-        yield patience.pause()
-
-
-def begin(call: Call, tags: Sequence[TagId], lease: bytes) -> Plan[Begun | None]:
-    """Snapshot *tags* and ask for the lease; None if the server takes no writes (it is full): reads go on unstored."""
-    policy = call.policy
-    guarded = call.tags_from is not None
-    try:
-        return (yield Begin(call.key, tags, lease, policy.lease_ms, policy.tag_ttl_ms, guarded))  # type: ignore[no-any-return]
-    except ProviderRejectedError:
-        return None
-
-
-def load_unstored(core: Core, reason: str) -> Plan[Any]:
-    """Load for oneself alone."""
-    core.statistics.loads += 1
-    core.statistics.left_unstored(reason)
-    return (yield Load())
-
-
-def load(
-    core: Core, call: Call, tags: Sequence[TagId], begun: Begun, lease: bytes, ticket: Position | None
-) -> Plan[Any]:
-    """Load under a lease that is ours, and store what may be stored."""
-    born_ms = int(core.clock.wall() * 1_000)
-    core.statistics.loads += 1
-    value = yield Load()
-    entry = yield from compose(core, call, tags, begun.snapshot, value, born_ms)
-    if entry is None:
-        yield from give_back(call.key, lease)
-        return value
-    if (yield from store(core, call, entry, lease)):
-        keep(core, call, value, entry, ticket)
-    return value
-
-
-def compose(
-    core: Core, call: Call, tags: Sequence[TagId], snapshot: Snapshot, value: Any, born_ms: int
-) -> Plan[Entry | None]:
-    """Make the entry of a loaded value; None if it must not be stored."""
-    revealed = call.revealed(value)
-    late = [tag for tag in revealed if tag not in set(tags)]
-    versions = dict(zip(tags, snapshot.versions, strict=True))
-    least = list(snapshot.min_versions)
-    if late:
-        after: Snapshot = yield TakeSnapshot(late, call.policy.tag_ttl_ms)
-        if guard.moved(snapshot.guard, after.guard, late):
-            core.statistics.left_unstored("guard")
-            return None
-        versions.update(zip(late, after.versions, strict=True))
-        least.extend(after.min_versions)
-    row = call.row_of(value)
-    if not acceptable(row, least):
-        core.statistics.left_unstored("lagging")
-        return None
-    if call.tags_from is not None:
-        core.learn(call.key, revealed)
-    return sealed(call, [*call.tags, *revealed], versions, value, born_ms, row)
-
-
-def sealed(
-    call: Call, ids: Sequence[TagId], versions: dict[TagId, bytes], value: Any, born_ms: int, row: int | None
-) -> Entry:
-    """Return *value* as an entry under the given versions."""
-    ttl_ms = call.policy.ttl_ms
-    return Entry(
-        codec=call.codec.codec_id,
-        ids=b"".join(ids),
-        versions=b"".join(versions[tag] for tag in ids),
-        named=len(call.tags),
-        born_ms=born_ms,
-        expires_ms=born_ms + ttl_ms if ttl_ms else 0,
-        row_version=row or 0,
-        payload=call.codec.encode(value),
-    )
-
-
-def store(core: Core, call: Call, entry: Entry, lease: bytes) -> Plan[bool]:
-    """Store *entry* under our lease. A server that cannot take it costs a miss later, never this answer."""
-    try:
-        stored: bool = yield Store(call.key, encode(entry), call.policy.ttl_ms, lease)
-    except ProviderError:
-        core.statistics.left_unstored("provider")
-        return False
-    if stored:
-        core.statistics.stored += 1
-    else:
-        core.statistics.left_unstored("lease")
-    return stored
-
-
-def give_back(key: str, lease: bytes) -> Plan[None]:
-    """Release a lease; if the server is away it expires by itself."""
-    try:
-        yield Release(key, lease)
-    except ProviderError:
-        return
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-
-def put(core: Core, call: Call, value: Any) -> Plan[bool]:
-    """Store *value* as if its load began now; say whether it was stored. The key must just have been invalidated.
-
-    Under a lease like any load: an invalidation that comes meanwhile breaks it, and the value is not stored after it.
-    """
-    return (yield from leased(call, lambda lease: put_under(core, call, value, lease)))
-
-
-def put_under(core: Core, call: Call, value: Any, lease: bytes) -> Plan[bool]:
-    """Take the lease, if nobody else has it, and store."""
-    born_ms = int(core.clock.wall() * 1_000)
-    begun = yield from begin(call, call.tags, lease)
-    if begun is None or not begun.leased:
-        return False
-    if begun.head:
-        # Loaded since the key was invalidated just before: a newer read of the source, and near caches may have it.
-        yield from give_back(call.key, lease)
-        return False
-    versions = dict(zip(call.tags, begun.snapshot.versions, strict=True))
-    entry = sealed(call, call.tags, versions, value, born_ms, None)
-    return (yield from store(core, call, entry, lease))
+        if near is not None:
+            near.discard(call.key)
+            yield from reading.catch_up(near)
+            ticket = near.position()
+    except ProviderUnavailableError as error:
+        return (yield from cut_off(core, call, error))
+    return (yield from filling.refill(core, call, ticket))

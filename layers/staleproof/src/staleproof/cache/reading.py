@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from staleproof.cache.commands import FindEnd, Follow, Read, ReadFollowing
 from staleproof.cache.core import Hit
 from staleproof.cache.near import Copy
+from staleproof.errors import ProviderUnavailableError
 from staleproof.policies.judgement import RETAGGED, Miss, Partial
 
 if TYPE_CHECKING:
@@ -38,8 +39,19 @@ def look(core: Core, call: Call) -> Plan[Hit | Miss]:
     return (yield from settle(core, call, verdict))
 
 
+def life(core: Core, call: Call) -> Plan[float | None]:
+    """Return for how many seconds the stored value is still fresh: 0 if it is not, None if for ever."""
+    found = yield from look(core, call)
+    if not isinstance(found, Hit):
+        return 0.0
+    expires_ms = found.entry.expires_ms
+    return max(0, expires_ms - core.now_ms()) / 1_000 if expires_ms else None
+
+
 def settle(core: Core, call: Call, verdict: Hit | Miss | Partial) -> Plan[Hit | Miss]:
     """Ask again, with the entry's own tags, while it carries others than were asked for."""
+    if not isinstance(verdict, Partial):
+        return verdict
     for _ in range(MAX_REREADS):
         if not isinstance(verdict, Partial):
             break
@@ -47,7 +59,7 @@ def settle(core: Core, call: Call, verdict: Hit | Miss | Partial) -> Plan[Hit | 
         verdict = core.judge(call, asked, (yield Read(call.key, asked)))
     if isinstance(verdict, Partial):
         return Miss(RETAGGED, verdict.entry)
-    if isinstance(verdict, Hit) and call.tags_from is not None:
+    if isinstance(verdict, Hit):
         core.learn(call.key, verdict.entry.revealed_ids)
     return verdict
 
@@ -79,6 +91,10 @@ def catch_up(near: NearCache) -> Plan[None]:
 
 def look_following(core: Core, near: NearCache, call: Call) -> Plan[tuple[Position, Hit | Miss | Partial]]:
     """Read the journal and then the entry; the returned ticket fences the insert of what was read."""
+    if call.policy.reader:
+        found = yield from look_at_replica(core, near, call)
+        if found is not None:
+            return found
     if not near.position().cursor:
         yield from catch_up(near)
     wanted = core.wanted(call)
@@ -92,6 +108,25 @@ def look_following(core: Core, near: NearCache, call: Call) -> Plan[tuple[Positi
     return ticket, core.judge(call, wanted, observed)
 
 
+def look_at_replica(core: Core, near: NearCache, call: Call) -> Plan[tuple[Position, Hit] | None]:
+    """Read from a replica that has everything up to our place in the primary's journal; None if it has no hit.
+
+    Replication keeps the order of writes, and an invalidation writes its versions before its journal record: so what a
+    replica with our last record answers is as fresh as our place in the journal, which is at most `staleness` old.
+    """
+    try:
+        if core.clock.now().elapsed(near.synced) > (call.policy.staleness or 0.0):
+            yield from catch_up(near)
+        wanted = core.wanted(call)
+        asked = near.position()
+        page: JournalPage
+        page, observed = yield ReadFollowing(call.key, wanted, asked.cursor, PAGE, reader=True)
+    except ProviderUnavailableError:
+        return None
+    verdict = core.judge(call, wanted, observed)
+    return (asked, verdict) if page.contiguous and asked.cursor and isinstance(verdict, Hit) else None
+
+
 def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | None) -> None:
     """Insert a value in the near cache, if the call may use it and nothing has named it since *ticket*."""
     near = core.near_for(call)
@@ -99,6 +134,7 @@ def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | No
         return
     now = core.clock.now()
     life = max(0.0, entry.expires_ms / 1_000 - now.wall) if entry.expires_ms else None
-    if life is not None and call.policy.ttl is not None:
-        life = min(life, call.policy.ttl)  # another host's clock may run ahead
+    limits = [each for each in (call.policy.ttl, call.policy.idle) if each is not None]
+    if limits:
+        life = min(limits if life is None else [life, *limits])  # another host's clock may run ahead
     near.insert(call.key, Copy(value, entry.tag_ids, call, now, life), ticket)

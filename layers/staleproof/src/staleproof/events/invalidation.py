@@ -59,6 +59,8 @@ class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
         clear: forget the whole namespace.
         soft: what it names becomes stale instead of gone, for those whose policy serves stale values; a reader that
             does not know this field forgets it all, which is safe.
+        superseded: the keys' entries where it is applied are the new ones already, and stay; copies of the old ones go.
+            Other regions get it without this.
         row_version: the source row's version after the change, or None. With it, a load that read an older
             row from a lagging replica is served but not stored, for *lag_ms*.
         lag_ms: how long a replica of the source may lag behind, in milliseconds.
@@ -74,6 +76,7 @@ class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     keys: tuple[_Key, ...] = ()
     clear: bool = False
     soft: bool = False
+    superseded: bool = False
     row_version: int | None = None
     lag_ms: int = 0
     at_ms: int = 0
@@ -86,6 +89,11 @@ class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
         """The wire ids of everything that it rotates, the root for `clear`."""
         ids = list(map(tag_id, self.tags))
         return [ROOT, *ids] if self.clear else ids
+
+    @property
+    def evicted(self) -> tuple[str, ...]:
+        """The keys whose entries go, or become stale."""
+        return () if self.superseded else self.keys
 
     def parts(self, size: int = PART) -> Iterator[Invalidation]:
         """Yield it in pieces of at most *size* tags and *size* keys, all with its id."""

@@ -61,7 +61,7 @@ class SoftContract:
 
     def test_predecessors_are_few(self, provider: Provider) -> None:
         """However many soft invalidations come, a version key stays short, and the last ones are known."""
-        versions = []
+        versions: list[bytes] = []
         for moment in range(1, MAX_PREDECESSORS + 4):
             versions += provider.snapshot([A], MINUTE, guard=False).versions
             provider.invalidate([invalidation("a", soft=True, at_ms=moment)])

@@ -49,14 +49,14 @@ class Rotation:
                 packed += self._row_fences(each.tag_ids, each.row_version, each.lag_ms)
         if not any(each.soft for each in invalidations):
             packed += unlinks
-            return packed + [self._evict(key) for each in invalidations for key in each.keys]
+            return packed + [self._evict(key) for each in invalidations for key in each.evicted]
         for each in invalidations:
             packed += self._soften(each) if each.soft else self._remove(each)
         return packed
 
     def _remove(self, invalidation: Invalidation) -> list[bytes]:
         _, unlinks = self._pack_rotation(tuple(invalidation.tag_ids))
-        return [*unlinks, *map(self._evict, invalidation.keys)]
+        return [*unlinks, *map(self._evict, invalidation.evicted)]
 
     def _soften(self, invalidation: Invalidation) -> list[bytes]:
         """By the scripts' text, as for row fences."""
@@ -67,7 +67,7 @@ class Rotation:
         ]
         entries: list[Command] = [
             ("EVAL", SOFTEN_KEY.body, 2, self.keys.entry(key), self.keys.lease(key), moment)
-            for key in invalidation.keys
+            for key in invalidation.evicted
         ]
         return list(map(pack_command, [*tags, *entries]))
 

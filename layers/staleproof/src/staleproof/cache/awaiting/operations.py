@@ -1,0 +1,56 @@
+"""`AwaitingOperations`: everything that an asyncio cache does."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from staleproof.cache.awaiting.several import Several
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class AwaitingOperations(Several):
+    """Values, many of them, and invalidation."""
+
+    async def invalidate(
+        self,
+        *tags: str,
+        keys: Sequence[str] = (),
+        soft: bool = False,
+        row_version: int | None = None,
+        lag: float | str = 0,
+    ) -> None:
+        """Forget everything under *tags*, and *keys*. When this returns, no later read sees what was loaded before.
+
+        Args:
+            tags: tag texts.
+            keys: key texts; loads of them under way will not be stored.
+            soft: what is forgotten may be served stale, by policies with `stale_while_revalidate` or `stale_if_error`,
+                while it is loaded anew.
+            row_version: the source row's version after the change, if replicas of the source may lag.
+            lag: how long they may lag, seconds or `"2s"`; until then older rows are served but not stored.
+
+        Raises:
+            ProviderError: it was not acknowledged; do it again.
+        """
+        await self.apply(self.invalidation(tags, keys, soft=soft, row_version=row_version, lag=lag))
+
+    async def evict(self, key: str, *, soft: bool = False) -> None:
+        """Forget one key; a load of it under way will not be stored. See `invalidate` for *soft*."""
+        await self.invalidate(keys=[key], soft=soft)
+
+    async def clear(self, *, soft: bool = False) -> None:
+        """Forget the whole namespace, in constant time. See `invalidate` for *soft*."""
+        await self.apply(self.invalidation(clear=True, soft=soft))
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Switch caching off within: every read loads, and nothing is stored. Invalidations still reach the server."""
+        before = self.core.off
+        self.switch(off=True)
+        try:
+            yield
+        finally:
+            self.switch(off=before)

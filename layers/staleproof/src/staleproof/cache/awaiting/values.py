@@ -1,0 +1,180 @@
+"""`Values`: what an asyncio cache does with one key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from staleproof.cache import reading, writing
+from staleproof.cache.awaiting.serving import Serving
+from staleproof.cache.changes import Addition, Replacement
+from staleproof.cache.missing import MISSING, Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from staleproof.policies.policy import Policy
+
+T = TypeVar("T")
+
+
+class Values(Serving):
+    """Reading and writing single values.
+
+    Everywhere: *key* is a key's text, built with `staleproof.key` if it has variable parts; *tags* are those that it is
+    stored with, and reading takes the same ones; *kind* is the type to read stored values as; *policy* is how to keep
+    it, the cache's own by default.
+    """
+
+    @overload
+    async def get(self, key: str, *, tags: Iterable[str] = ()) -> Any: ...
+
+    @overload
+    async def get(self, key: str, *, tags: Iterable[str] = (), kind: type[T]) -> T | Missing: ...
+
+    async def get(self, key: str, *, tags: Iterable[str] = (), kind: Any = Any) -> Any:
+        """Return what is cached under *key*, or `MISSING`."""
+        return await self.look(self.call(key, tags, kind=kind))
+
+    async def get_or_load(
+        self,
+        key: str,
+        loader: Callable[[], Awaitable[T]],
+        *,
+        tags: Iterable[str] = (),
+        tags_from: Callable[[T], Iterable[str]] | None = None,
+        row_version: Callable[[T], int | None] | None = None,
+        kind: type[T] | Any = Any,
+        policy: Policy | str | None = None,
+    ) -> T:
+        """Return the fresh value of *key*, or what *loader* returns, stored for the next reader.
+
+        Args:
+            key: the key's text.
+            loader: called without arguments on a miss; its exception passes through, and nothing is stored.
+            tags: tags known before the load.
+            tags_from: tags that only the value names.
+            row_version: the version of the source row behind the value, for sources that may lag.
+            kind: the type to read stored values as.
+            policy: how to keep it; the cache's own by default.
+
+        Raises:
+            ProviderError: the cache server cannot be read, and the policy's `fallback` is `"error"`.
+            LoadTimeoutError: the load took longer than the policy's `hard_timeout`.
+        """
+        return await self.serve(self.call(key, tags, policy, kind, tags_from, row_version), loader)
+
+    async def put(
+        self, key: str, value: Any, *, tags: Iterable[str] = (), policy: Policy | str | None = None
+    ) -> None:
+        """Store *value*; copies of the key anywhere else are invalidated first.
+
+        The value counts as loaded now: where it was read from a source some time ago, use `get_or_load`, which
+        fences the time between. An invalidation that comes meanwhile wins, and so does a load that begins meanwhile.
+        """
+        await self.put_value(self.call(key, tags, policy), value)
+
+    async def put_if_absent(
+        self, key: str, value: Any, *, tags: Iterable[str] = (), policy: Policy | str | None = None
+    ) -> bool:
+        """Store *value* unless a fresh one is stored; say whether it was. One of several callers succeeds.
+
+        Raises:
+            LeaseLostError: others kept the key busy for longer than the policy's patience.
+        """
+        return await self.compare_and_set(key, MISSING, value, tags=tags, policy=policy)
+
+    async def compare_and_set(
+        self,
+        key: str,
+        expected: Any,
+        value: Any,
+        *,
+        tags: Iterable[str] = (),
+        kind: Any = Any,
+        policy: Policy | str | None = None,
+    ) -> bool:
+        """Replace a fresh *expected* by *value*, in one step for everybody else; say whether it was.
+
+        Near copies of the old value follow the journal like any other. `MISSING` expects that nothing is stored.
+        """
+        change = Replacement(expected, value)
+        await self.update(key, change, tags=tags, kind=kind, policy=policy)
+        return change.made
+
+    async def increment(
+        self,
+        key: str,
+        by: float = 1,
+        *,
+        initial: float = 0,
+        tags: Iterable[str] = (),
+        policy: Policy | str | None = None,
+    ) -> Any:
+        """Add *by* to the number under *key*, which begins at *initial*, in one step; return the new number.
+
+        Raises:
+            ConfigurationError: what is stored is no number.
+            LeaseLostError: others kept the key busy for longer than the policy's patience.
+        """
+        return await self.update(key, Addition(by, initial), tags=tags, policy=policy)
+
+    async def decrement(
+        self,
+        key: str,
+        by: float = 1,
+        *,
+        initial: float = 0,
+        tags: Iterable[str] = (),
+        policy: Policy | str | None = None,
+    ) -> Any:
+        """Take *by* from the number under *key*; see `increment`."""
+        return await self.increment(key, -by, initial=initial, tags=tags, policy=policy)
+
+    async def update(
+        self,
+        key: str,
+        change: Callable[[Any], Any],
+        *,
+        tags: Iterable[str] = (),
+        kind: Any = Any,
+        policy: Policy | str | None = None,
+    ) -> Any:
+        """Replace the value under *key* by `change(value)`, in one step for everybody else; return what is stored then.
+
+        Args:
+            key: the key's text.
+            change: gets the fresh value, or `MISSING`; returns the new one, or `MISSING` to leave it. It may be called
+                again, if the key was invalidated meanwhile, so it should have no effects of its own.
+            tags: tags it is stored with.
+            kind: the type to read it as.
+            policy: how to keep it.
+
+        Raises:
+            LeaseLostError: others kept the key busy for longer than the policy's patience.
+        """
+        call = self.call(key, tags, policy, kind)
+        record = self.invalidation(keys=[key], superseded=True)
+        return await self.run(writing.update(self.core, call, change, record))
+
+    async def touch(
+        self,
+        key: str,
+        ttl: float | str | None = None,
+        *,
+        tags: Iterable[str] = (),
+        policy: Policy | str | None = None,
+    ) -> bool:
+        """Let the value under *key* live for another *ttl* from now, the policy's by default; say whether it was there.
+
+        Its bytes are not moved.
+        """
+        return bool(await self.run(writing.touch(self.core, self.call(key, tags, policy), ttl)))
+
+    async def exists(self, key: str, *, tags: Iterable[str] = ()) -> bool:
+        """Say whether a fresh value is stored under *key*."""
+        return await self.look(self.call(key, tags)) is not MISSING
+
+    async def ttl(self, key: str, *, tags: Iterable[str] = ()) -> float | None:
+        """Return for how many seconds the value under *key* is still fresh: 0 if it is not, None if for ever."""
+        left: float | None = await self.run(reading.life(self.core, self.call(key, tags)))
+        return left

@@ -1,0 +1,195 @@
+"""`Serving`: how a blocking cache answers a `Call`. The steps stand in the plans; a plain hit takes none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
+
+from staleproof.cache import many, plans, reading, writing
+from staleproof.cache.commands import Invalidate
+from staleproof.cache.core import Hit
+from staleproof.cache.drivers import Driver
+from staleproof.cache.face import Face
+from staleproof.cache.missing import MISSING
+from staleproof.clock import SYSTEM_CLOCK, Clock
+from staleproof.codecs import MsgpackCodec
+from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.policies.policy import DEFAULT_POLICY, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from staleproof.cache.call import Call
+    from staleproof.cache.commands import ProviderCommand
+    from staleproof.cache.face import Unreachable
+    from staleproof.cache.near import NearCache
+    from staleproof.cache.workers import Workers
+    from staleproof.codecs.codec import CodecFactory
+    from staleproof.codecs.compression import Algorithm
+    from staleproof.events import Invalidation
+    from staleproof.policies.breaker import Breaker
+    from staleproof.ports import Provider
+
+T = TypeVar("T")
+_MSGPACK: CodecFactory = MsgpackCodec()
+
+
+class Serving(Face):
+    """A cache over *provider*; for the other arguments see `Face`.
+
+    Args:
+        provider: the cache server.
+        providers: further ones by name, see `on`.
+        workers: threads for refreshes and for loads that may be left behind; of default size if None.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        region: str = "local",
+        policy: Policy = DEFAULT_POLICY,
+        policies: Mapping[str, Policy] | None = None,
+        providers: Mapping[str, Provider] | None = None,
+        near: NearCache | bool = True,
+        clock: Clock = SYSTEM_CLOCK,
+        breaker: Breaker | None = None,
+        codec: CodecFactory = _MSGPACK,
+        compression: Algorithm = "lz4",
+        unreachable: Unreachable = "raise",
+        workers: Workers | None = None,
+    ) -> None:
+        options: dict[str, Any] = {
+            "region": region,
+            "policy": policy,
+            "policies": policies,
+            "clock": clock,
+            "codec": codec,
+            "compression": compression,
+            "unreachable": unreachable,
+        }
+        super().__init__(provider.namespace, near=near, breaker=breaker, **options)
+        self.driver = Driver(self.core, provider, workers)
+        self._siblings: dict[str, Self] = {
+            name: type(self)(each, near=near is not False, workers=workers, **options)
+            for name, each in (providers or {}).items()
+        }
+
+    def on(self, name: str) -> Self:
+        """Return the cache over the provider of this *name*: the same settings, and a near cache of its own.
+
+        An invalidation through this cache reaches all of them; one through a sibling reaches that alone.
+
+        Raises:
+            ConfigurationError: there is none of that name.
+        """
+        sibling = self._siblings.get(name)
+        if sibling is None:
+            known = ", ".join(sorted(self._siblings)) or "none"
+            raise ConfigurationError(f"no provider is called {name!r}; the named providers are: {known}")
+        return sibling
+
+    @property
+    def provider(self) -> Provider:
+        """The cache server that is asked."""
+        return self.driver.provider
+
+    @provider.setter
+    def provider(self, provider: Provider) -> None:
+        self.driver.provider = provider
+
+    def serve(self, call: Call, loader: Callable[[], T]) -> T:
+        """Answer *call*: a hit takes no plan, near or with one round trip; whatever else goes through the plans."""
+        core = self.core
+        if core.off:
+            return loader()
+        near = core.near_for(call)
+        if near is not None:
+            copy = near.at_hand(call)
+            if copy is not None:
+                core.statistics.near_hits += 1
+                return copy.value  # type: ignore[no-any-return]
+        if near is not None or core.breaker.in_a_row or core.deferred:
+            return self.driver.run(plans.serve(core, call), loader)  # type: ignore[no-any-return]
+        asked = core.wanted(call)
+        try:
+            observed = self.driver.provider.read(call.key, asked)
+        except ProviderUnavailableError as error:
+            core.breaker.failed()
+            return self.driver.run(plans.cut_off(core, call, error), loader)  # type: ignore[no-any-return]
+        verdict = core.judge(call, asked, observed)
+        if isinstance(verdict, Hit) and not call.policy.tends:
+            core.statistics.hits += 1
+            return verdict.value  # type: ignore[no-any-return]
+        return self.driver.run(plans.answer(core, call, verdict, None), loader)  # type: ignore[no-any-return]
+
+    def serve_many(
+        self, calls: Sequence[Call], loader: Callable[[Sequence[int]], Mapping[int, Any]]
+    ) -> list[Any]:
+        """Answer *calls*, all under one policy.
+
+        *loader* gets the places of what is missing, and returns values by place; what it leaves out is `MISSING`.
+        """
+        if self.core.off:
+            loaded = loader(range(len(calls)))
+            return [loaded.get(at, MISSING) for at in range(len(calls))]
+        return self.driver.run(many.serve_many(self.core, calls), loader)
+
+    def look(self, call: Call) -> Any:
+        """Return the value of *call* if the cache server has a fresh one, else `MISSING`; never load."""
+        found = self.driver.run(reading.look(self.core, call))
+        return found.value if isinstance(found, Hit) else MISSING
+
+    def reload(self, call: Call, loader: Callable[[], T]) -> T:
+        """Load *call* anew and store it, whatever is stored now."""
+        if self.core.off:
+            return loader()
+        return self.driver.run(plans.refresh(self.core, call), loader)  # type: ignore[no-any-return]
+
+    def put_value(self, call: Call, value: Any) -> bool:
+        """Invalidate the key of *call*, and store *value* as if loaded now; say whether it was stored."""
+        self.apply(self.invalidation(keys=[call.key]))
+        return not self.core.off and self.driver.run(writing.put(self.core, call, value))
+
+    def apply(self, record: Invalidation) -> None:
+        """Apply an invalidation, on every provider.
+
+        Raises:
+            ProviderError: it was not acknowledged; do it again.
+        """
+        for sibling in self._siblings.values():
+            sibling.apply(replace(record, namespace=sibling.namespace))
+        try:
+            places = self.driver.ask(Invalidate([record]))
+        except ProviderUnavailableError:
+            if not self.core.unacknowledged(record):
+                raise
+        else:
+            self.core.acknowledged([record], places)
+
+    def run(self, plan: Any) -> Any:
+        """Run a plan that loads nothing."""
+        return self.driver.run(plan)
+
+    def run_command(self, command: ProviderCommand) -> Any:
+        """Put one question to the server."""
+        return self.driver.ask(command)
+
+    def close(self) -> None:
+        """Let background work finish, and close the provider's connections; a later call opens them again."""
+        if self.driver.workers is not None:
+            self.driver.workers.close()
+        self.provider.close()
+        for sibling in self._siblings.values():
+            sibling.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

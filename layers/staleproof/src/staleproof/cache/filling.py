@@ -1,0 +1,241 @@
+"""The plans that load and store. The order of steps here is the algorithm; each comment says what breaks without it.
+
+*Load*: snapshot the tags' versions and take the key's lease, **then** load, then store value and snapshot if
+the lease is still ours. A version taken after the load would bless an old value with a new version.
+
+What becomes of the loaded value stands in `composing`. See `staleproof.cache.plans` for what a plan is.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from staleproof.cache.commands import Begin, Load, Release, Store
+from staleproof.cache.composing import Item, Loaded, compose_all
+from staleproof.cache.core import Hit
+from staleproof.cache.loading import LoadContext, NotModified
+from staleproof.cache.missing import MISSING
+from staleproof.cache.patience import Patience
+from staleproof.cache.reading import keep, look
+from staleproof.cache.sealing import admitted
+from staleproof.entry import born_at, carries, encode
+from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
+from staleproof.policies.expiration import kept_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from staleproof.cache.call import Call
+    from staleproof.cache.commands import Plan
+    from staleproof.cache.core import Core
+    from staleproof.cache.near import Position
+    from staleproof.entry import Entry
+    from staleproof.policies.judgement import Miss
+    from staleproof.ports import Begun
+    from staleproof.tags import TagId
+
+R = TypeVar("R")
+
+LEASE_BYTES = 12
+
+
+def fill(core: Core, call: Call, miss: Miss, ticket: Position | None) -> Plan[Any]:
+    """Load under the key's lease and store; or wait for whoever holds it, and take what it stored."""
+    tags = foreseen(call, miss)
+    return (yield from leased(call, lambda lease: fill_under(core, call, miss, tags, lease, ticket)))
+
+
+def foreseen(call: Call, miss: Miss) -> list[TagId]:
+    """Return the tags to snapshot: those that the call names, and those that the last value revealed."""
+    predicted = miss.entry.revealed_ids if miss.entry and call.guarded else []
+    return list(dict.fromkeys([*call.tags, *predicted]))
+
+
+def renew(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
+    """Load anew if nobody else does; `MISSING` otherwise. There is a value to serve, so nobody waits here."""
+    core.statistics.refreshes += 1
+    try:
+        return (yield from leased(call, lambda lease: renew_under(core, call, lease, ticket, outdated)))
+    except BaseException:
+        core.statistics.refresh_failures += 1
+        raise
+
+
+def renew_under(
+    core: Core, call: Call, lease: bytes, ticket: Position | None, outdated: Callable[[], Any]
+) -> Plan[Any]:
+    """Take the lease, if it is free, and load."""
+    begun = yield from begin(core, call, call.tags, lease)
+    if begun is None or not begun.leased:
+        return MISSING
+    return (yield from load(core, call, call.tags, begun, lease, ticket, outdated))
+
+
+def leased(call: Call, work: Callable[[bytes], Plan[R]]) -> Plan[R]:
+    """Do *work* with a lease of a fresh name, and give it back whatever happens: an interruption too.
+
+    Only where the server cannot be reached the lease is left to run out: asking again would double the wait.
+    """
+    lease = os.urandom(LEASE_BYTES)
+    try:
+        return (yield from work(lease))
+    except (ProviderUnavailableError, GeneratorExit):
+        raise
+    except BaseException:
+        yield from give_back(call.key, lease)
+        raise
+
+
+def fill_under(
+    core: Core, call: Call, miss: Miss, tags: Sequence[TagId], lease: bytes, ticket: Position | None
+) -> Plan[Any]:
+    """Take the lease and load, or wait until somebody else's load is there or patience is over."""
+    patience = Patience(call.policy.patience, core.clock)
+    begun = yield from begin(core, call, tags, lease)
+    while begun is not None and not begun.leased:
+        if patience.is_over():
+            return (yield from load_unstored(core, call, "patience"))
+        yield patience.pause()
+        try:
+            found = yield from look(core, call)
+        except ProviderUnavailableError as error:
+            without_server(core, call, error)
+            return (yield from load_unstored(core, call, "provider"))
+        if isinstance(found, Hit):
+            return waited(core, call, found, ticket)
+        begun = yield from begin(core, call, tags, lease)
+    if begun is None:
+        return (yield from load_unstored(core, call, "provider"))
+    if is_news(miss, call, begun):
+        # The last holder stored between our look and our lease: without this, each of a crowd would load in turn.
+        found = yield from look(core, call)
+        if isinstance(found, Hit):
+            yield from give_back(call.key, lease)
+            return waited(core, call, found, ticket)
+    return (yield from load(core, call, tags, begun, lease, ticket, lambda: core.outdated(call, miss)))
+
+
+def is_news(miss: Miss, call: Call, begun: Begun) -> bool:
+    """Say whether something was stored since our look that may be a hit."""
+    if miss.entry is not None and born_at(begun.head) == miss.entry.born_ms:
+        return False
+    return carries(begun.head, call.tags, begun.snapshot.versions[: len(call.tags)])
+
+
+def waited(core: Core, call: Call, found: Hit, ticket: Position | None) -> Any:
+    """Return what somebody else has loaded."""
+    core.statistics.waits += 1
+    keep(core, call, found.value, found.entry, ticket)
+    return found.value
+
+
+def refill(core: Core, call: Call, ticket: Position | None) -> Plan[Any]:
+    """Load anew whatever is stored, as soon as the lease is free."""
+    return (yield from leased(call, lambda lease: refill_under(core, call, lease, ticket)))
+
+
+def refill_under(core: Core, call: Call, lease: bytes, ticket: Position | None) -> Plan[Any]:
+    """Take the lease, whoever has it now, and load."""
+    patience = Patience(call.policy.patience, core.clock)
+    while True:
+        begun = yield from begin(core, call, call.tags, lease)
+        if begun is None:
+            return (yield from load_unstored(core, call, "provider"))
+        if begun.leased:
+            return (yield from load(core, call, call.tags, begun, lease, ticket))
+        if patience.is_over():
+            return (yield from load_unstored(core, call, "patience"))
+        yield patience.pause()
+
+
+def begin(core: Core, call: Call, tags: Sequence[TagId], lease: bytes) -> Plan[Begun | None]:
+    """Snapshot *tags* and ask for the lease; None if the server takes no writes, or is away: reads go on unstored."""
+    policy = call.policy
+    try:
+        return (yield Begin(call.key, tags, lease, policy.lease_ms, policy.tag_ttl_ms, call.guarded))  # type: ignore[no-any-return]
+    except ProviderRejectedError:
+        return None
+    except ProviderUnavailableError as error:
+        without_server(core, call, error)
+        return None
+
+
+def without_server(core: Core, call: Call, error: ProviderUnavailableError) -> None:
+    """Go on without the server, if the policy lets us."""
+    if call.policy.fallback == "error":
+        core.statistics.fell_back("error")
+        raise error
+    core.statistics.fell_back("load")
+
+
+def load_unstored(core: Core, call: Call, reason: str) -> Plan[Any]:
+    """Load for oneself alone."""
+    core.statistics.left_unstored(reason)
+    loaded = yield from run_loader(core, call, lambda: MISSING)
+    return loaded.value
+
+
+def run_loader(core: Core, call: Call, outdated: Callable[[], Any]) -> Plan[Loaded]:
+    """Call the loader, and take its time."""
+    context = LoadContext(call.key, call.flight, outdated)
+    born_ms, began = core.now_ms(), core.clock.monotonic()
+    core.statistics.loads += 1
+    try:
+        value = yield Load(context)
+    except NotModified:
+        value = context.stale
+    except BaseException:
+        core.statistics.load_failures += 1
+        raise
+    cost_us = max(0, round((core.clock.monotonic() - began) * 1_000_000))
+    core.statistics.load_us += cost_us
+    return Loaded(value, born_ms, cost_us, context)
+
+
+def load(
+    core: Core,
+    call: Call,
+    tags: Sequence[TagId],
+    begun: Begun,
+    lease: bytes,
+    ticket: Position | None,
+    outdated: Callable[[], Any] = lambda: MISSING,
+) -> Plan[Any]:
+    """Load under a lease that is ours, and store what may be stored."""
+    loaded = yield from run_loader(core, call, outdated)
+    if call.habit is not None:
+        call.habit.learn(reveals=bool(loaded.context.tags))
+    entry = None
+    if admitted(core, call, loaded):
+        (entry,) = yield from compose_all(core, [Item(call, tags, begun.snapshot, loaded)])
+    if entry is None:
+        yield from give_back(call.key, lease)
+    elif (yield from store(core, call, entry, lease)):
+        keep(core, call, loaded.value, entry, ticket)
+    return loaded.value
+
+
+def store(core: Core, call: Call, entry: Entry, lease: bytes) -> Plan[bool]:
+    """Store *entry* under our lease. A server that cannot take it costs a miss later, never this answer."""
+    raw = encode(entry)
+    life = entry.expires_ms - entry.born_ms if entry.expires_ms else 0
+    try:
+        stored: bool = yield Store(call.key, raw, kept_ms(call.policy, life), lease)
+    except ProviderError:
+        core.statistics.left_unstored("provider")
+        return False
+    if stored:
+        core.statistics.stored += 1
+        core.statistics.bytes_written += len(raw)
+    else:
+        core.statistics.left_unstored("lease")
+    return stored
+
+
+def give_back(key: str, lease: bytes) -> Plan[None]:
+    """Release a lease; if the server is away it expires by itself."""
+    try:
+        yield Release(key, lease)
+    except ProviderError:
+        return

@@ -1,0 +1,162 @@
+"""Flights: one load of a key in this process at a time, that others wait for.
+
+Theory of operation
+-------------------
+A flight is boarded by the first who needs it, its *leader*, who runs the plan, and joined by others until it lands.
+Boarding and each question that the leader asks (of the server, of the loader) draw a number from one counter. A joiner
+may have the flight's value if the leader's last question came after he joined: then whatever was invalidated before he
+asked was invalidated before that question, and its answer knows. Otherwise he has to look again (`Turn.AGAIN`).
+
+A failure is shared: everybody aboard gets the loader's exception. An interruption of the leader (`KeyboardInterrupt`)
+is not: the others go again. A forked child begins with no flights; those who flew are threads of its parent.
+
+Among asyncio tasks the leader's work is a task of its own, so that a caller may be cancelled: the load is cancelled
+with its last passenger only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from staleproof.cache.commands import Landed, Turn
+from staleproof.cache.missing import MISSING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Hashable, Iterator
+
+
+class Flight:
+    """One load under way."""
+
+    __slots__ = ("_numbers", "asked", "failure", "landed", "task", "value", "waiting")
+
+    def __init__(self, numbers: Iterator[int]) -> None:
+        self._numbers = numbers
+        self.asked = -1
+        self.value: Any = MISSING
+        self.failure: BaseException | None = None
+        self.landed = threading.Event()
+        self.task: asyncio.Task[Any] | None = None
+        self.waiting = 0
+
+    def ask(self) -> None:
+        """Note that the leader asks the server or the loader now."""
+        self.asked = next(self._numbers)
+
+    def land(self, value: Any = MISSING, failure: BaseException | None = None) -> None:
+        """End it."""
+        self.value, self.failure = value, failure
+        self.landed.set()
+
+    def outcome(self, boarded: int) -> Landed | Turn:
+        """Return what it brought for one who came aboard at number *boarded*; raises the loader's failure."""
+        if isinstance(self.failure, Exception):
+            raise self.failure
+        if self.failure is not None or self.value is MISSING or self.asked < boarded:
+            return Turn.AGAIN
+        return Landed(self.value)
+
+
+class Boarding:
+    """A place in a flight.
+
+    Attributes:
+        flight: the flight.
+        leads: whether it is ours to run.
+        number: when we came aboard.
+    """
+
+    __slots__ = ("flight", "leads", "number")
+
+    def __init__(self, flight: Flight, number: int, *, leads: bool) -> None:
+        self.flight = flight
+        self.number = number
+        self.leads = leads
+
+    @classmethod
+    def on(cls, flying: dict[Hashable, Flight], key: Hashable, numbers: Iterator[int]) -> Boarding:
+        """Join the flight of *key*, or begin one."""
+        number = next(numbers)
+        known = flying.get(key)
+        if known is not None:
+            return cls(known, number, leads=False)
+        flying[key] = Flight(numbers)
+        return cls(flying[key], number, leads=True)
+
+
+_TOWERS: WeakSet[Flights] = WeakSet()
+
+
+def _begin_anew() -> None:
+    for flights in list(_TOWERS):
+        flights.reset()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+class Flights:
+    """The flights of one cache among threads."""
+
+    def __init__(self) -> None:
+        self.reset()
+        _TOWERS.add(self)
+
+    def reset(self) -> None:
+        """Forget all flights, with a lock that nobody holds."""
+        self._lock = threading.Lock()
+        self._flying: dict[Hashable, Flight] = {}
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        return len(self._flying)
+
+    def board(self, key: Hashable) -> Boarding:
+        """Join the flight of *key*, or begin one."""
+        with self._lock:
+            return Boarding.on(self._flying, key, self._numbers)
+
+    def land(
+        self, key: Hashable, flight: Flight, value: Any = MISSING, failure: BaseException | None = None
+    ) -> None:
+        """End *flight*; who asks for *key* from now on begins another."""
+        with self._lock:
+            if self._flying.get(key) is flight:
+                del self._flying[key]
+        flight.land(value, failure)
+
+
+class AsyncFlights:
+    """The flights of one cache among asyncio tasks: each event loop has its own, and they end with it."""
+
+    def __init__(self) -> None:
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Flight]] = (
+            WeakKeyDictionary()
+        )
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._loops.values()))
+
+    def board(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> Boarding:
+        """Join the flight of *key* in *loop*, or begin one."""
+        return Boarding.on(self._loops.setdefault(loop, {}), key, self._numbers)
+
+    def land(
+        self,
+        key: Hashable,
+        loop: asyncio.AbstractEventLoop,
+        flight: Flight,
+        value: Any = MISSING,
+        failure: BaseException | None = None,
+    ) -> None:
+        """End *flight*."""
+        flying = self._loops.get(loop, {})
+        if flying.get(key) is flight:
+            del flying[key]
+        flight.land(value, failure)

@@ -1,0 +1,102 @@
+"""`LoadContext`: what a loader may say about the value that it is loading, from inside.
+
+    @cache.cacheable("page:{page_id}")
+    def page(page_id: int) -> str:
+        depends("team:7")                    # invalidating team:7 now also forgets this page
+        loading().ttl = "1m"
+        ...
+
+Tags that are added here are known only after the load has begun, so they are fenced like those of `tags_from=`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from staleproof.cache import nesting
+from staleproof.cache.missing import MISSING
+from staleproof.errors import ConfigurationError
+from staleproof.policies.duration import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+
+class NotModified(BaseException):
+    """Thrown by `LoadContext.not_modified`."""
+
+
+class LoadContext:
+    """One load, as its loader sees it.
+
+    Attributes:
+        key: the key that is loaded; "" outside of any load.
+        tags: tags added so far.
+        skipped: whether the value is served only.
+        outer: the load in which this one is nested, or None.
+    """
+
+    __slots__ = ("_stale", "_ttl", "flight", "key", "outer", "skipped", "tags")
+
+    def __init__(
+        self, key: str = "", flight: Hashable = None, stale: Callable[[], Any] = lambda: MISSING
+    ) -> None:
+        self.key = key
+        self.flight = flight
+        self.outer: LoadContext | None = None
+        self.tags: list[str] = []
+        self.skipped = False
+        self._ttl: float | str | None = None
+        self._stale = stale
+
+    def add_tags(self, *tags: str) -> None:
+        """Let the value depend on *tags* too."""
+        for tag in tags:
+            if not isinstance(tag, str):
+                raise ConfigurationError(f"the tag {tag!r} is no text; build tags with `staleproof.key`")
+        self.tags.extend(tags)
+
+    @property
+    def ttl(self) -> float | str | None:
+        """How long this value is fresh, seconds or `"10m"`; None leaves that to the policy."""
+        return self._ttl
+
+    @ttl.setter
+    def ttl(self, ttl: float | str | None) -> None:
+        if ttl is not None:
+            seconds(ttl, "ttl")
+        self._ttl = ttl
+
+    def skip(self) -> None:
+        """Serve the value, and do not store it."""
+        self.skipped = True
+
+    @property
+    def stale(self) -> Any:
+        """What was stored under the key before, however outdated, or `MISSING`: for a conditional request."""
+        return self._stale()
+
+    def not_modified(self) -> NoReturn:
+        """End the load: the source says that `stale` is still right, so it counts as loaded now.
+
+        Raises:
+            ConfigurationError: there is no stale value.
+        """
+        if self._stale() is MISSING:
+            raise ConfigurationError("not_modified() without a stale value; ask `loading().stale` first")
+        raise NotModified
+
+
+def loading() -> LoadContext:
+    """Return the load that this code runs in; outside of one, a context that nobody reads."""
+    return nesting.current() or LoadContext()
+
+
+def depends(*tags: str) -> None:
+    """Let every load under way here, the innermost and those around it, depend on *tags* too."""
+    context = nesting.current()
+    if context is None:
+        LoadContext().add_tags(*tags)
+    while context is not None:
+        context.add_tags(*tags)
+        context = context.outer

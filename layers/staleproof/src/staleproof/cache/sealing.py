@@ -1,0 +1,83 @@
+"""From a loaded value to an entry: what is let in, and how it is wrapped. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from staleproof.codecs.compression import compress
+from staleproof.entry import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from staleproof.cache.call import Call
+    from staleproof.cache.composing import Loaded
+    from staleproof.cache.core import Core
+    from staleproof.tags import TagId
+
+
+def admitted(core: Core, call: Call, loaded: Loaded) -> bool:
+    """Say whether a value is to be stored at all, as far as that is known without its bytes."""
+    policy = call.policy
+    if loaded.context.skipped:
+        return _left(core, "skipped")
+    if call.unless is not None and call.unless(loaded.value):
+        return _left(core, "unless")
+    if loaded.cost_us < policy.min_cost * 1_000_000:
+        return _left(core, "admission")
+    if policy.min_uses > 1:
+        uses = (core.uses.get(call.key) or 0) + 1
+        core.uses.put(call.key, uses)
+        if uses < policy.min_uses:
+            return _left(core, "admission")
+    return True
+
+
+def _left(core: Core, reason: str) -> bool:
+    core.statistics.left_unstored(reason)
+    return False
+
+
+def sealed(
+    core: Core,
+    call: Call,
+    ids: Sequence[TagId],
+    versions: dict[TagId, bytes],
+    loaded: Loaded,
+    row_version: int,
+    life_ms: int,
+) -> Entry | None:
+    """Return the entry of a value, or None if it is too large to be let in.
+
+    Args:
+        core: counts what is left out.
+        call: how the value is written.
+        ids: all tags, the call's own first.
+        versions: theirs, as they were before the load.
+        loaded: the value.
+        row_version: of its source row, 0 if unknown.
+        life_ms: for how long it is fresh, 0 for ever.
+
+    Raises:
+        CodecError: the value cannot be written.
+    """
+    policy = call.policy
+    bits, payload = compress(call.codec.encode(loaded.value), policy.compress_above, core.compression)
+    if policy.max_bytes is not None and len(payload) > policy.max_bytes:
+        _left(core, "size")
+        return None
+    if policy.admit is not None and not policy.admit(call.key, len(payload), loaded.cost_us / 1_000_000):
+        _left(core, "admission")
+        return None
+    return Entry(
+        codec=call.codec.codec_id | bits,
+        ids=b"".join(ids),
+        versions=b"".join(versions[tag] for tag in ids),
+        named=len(call.tags),
+        born_ms=loaded.born_ms,
+        expires_ms=loaded.born_ms + life_ms if life_ms else 0,
+        row_version=row_version,
+        payload=payload,
+        flags=policy.flags,
+        cost_us=loaded.cost_us,
+    )

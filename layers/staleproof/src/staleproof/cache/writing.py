@@ -1,0 +1,132 @@
+"""The plans that write what no loader of a read brings: put, update in place, prolong.
+
+All of them go through the key's lease, like a load: an invalidation that comes meanwhile breaks it, and what was
+written is not stored after it. So a put, an update and a load of one key never overwrite one another unseen.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from staleproof.cache.commands import Begin, Expire, Invalidate, TakeSnapshot
+from staleproof.cache.composing import Item, Loaded, compose_all
+from staleproof.cache.core import Hit
+from staleproof.cache.filling import give_back, leased, store
+from staleproof.cache.loading import LoadContext
+from staleproof.cache.missing import MISSING
+from staleproof.cache.patience import Patience
+from staleproof.cache.reading import look
+from staleproof.errors import LeaseLostError
+from staleproof.policies.duration import seconds
+from staleproof.policies.expiration import kept_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from staleproof.cache.call import Call
+    from staleproof.cache.commands import Plan
+    from staleproof.cache.core import Core
+    from staleproof.events import Invalidation
+    from staleproof.ports import Begun
+
+
+def put(core: Core, call: Call, value: Any) -> Plan[bool]:
+    """Store *value* as if its load began now; say whether it was stored. The key must just have been invalidated."""
+    return (yield from leased(call, lambda lease: put_under(core, call, value, lease)))
+
+
+def put_under(core: Core, call: Call, value: Any, lease: bytes) -> Plan[bool]:
+    """Take the lease, if nobody else has it, and store."""
+    begun: Begun = yield begin(call, lease)
+    if not begun.leased:
+        return False
+    if begun.head:
+        # Loaded since the key was invalidated just before: a newer read of the source, and near caches may have it.
+        yield from give_back(call.key, lease)
+        return False
+    return (yield from deposit(core, call, begun, value, lease))
+
+
+def begin(call: Call, lease: bytes) -> Begin:
+    """Return the command that takes the lease and snapshots the call's tags."""
+    return Begin(call.key, call.tags, lease, call.policy.lease_ms, call.policy.tag_ttl_ms, call.guarded)
+
+
+def deposit(core: Core, call: Call, begun: Begun, value: Any, lease: bytes) -> Plan[bool]:
+    """Store *value* under a lease that is ours, as if loaded since; whatever its cost, which was somebody else's."""
+    loaded = Loaded(value, core.now_ms(), 0, LoadContext(call.key))
+    (entry,) = yield from compose_all(core, [Item(call, call.tags, begun.snapshot, loaded)])
+    if entry is None:
+        yield from give_back(call.key, lease)
+        return False
+    return (yield from store(core, call, entry, lease))
+
+
+def update(core: Core, call: Call, change: Callable[[Any], Any], record: Invalidation) -> Plan[Any]:
+    """Replace the stored value by `change(value)`, in one step for everybody else; return what is stored then.
+
+    *change* gets `MISSING` where nothing fresh is stored, and may return `MISSING` to leave everything as it is. It may
+    be called again, if the key was invalidated meanwhile. *record* tells near caches and other regions of the change.
+
+    Raises:
+        LeaseLostError: others kept the key busy for longer than the policy's patience; retry.
+    """
+    patience = Patience(call.policy.patience, core.clock)
+    while True:
+        state, value = yield from leased(call, lambda lease: update_under(core, call, change, lease))
+        if state is State.LEFT:
+            return value
+        if state is State.STORED:
+            # After the store: a near cache that dropped its copy before could read the old value again.
+            core.acknowledged([record], (yield Invalidate([record])))
+            return value
+        if patience.is_over():
+            raise LeaseLostError(
+                f"{call.key[:80]!r} was kept busy for {call.policy.patience} s; retry, or update it less often"
+            )
+        yield patience.pause()
+
+
+class State(Enum):
+    """What became of one attempt."""
+
+    STORED = "stored"
+    LEFT = "left as it is"
+    LOST = "another has the lease, or broke ours"
+
+
+def update_under(
+    core: Core, call: Call, change: Callable[[Any], Any], lease: bytes
+) -> Plan[tuple[State, Any]]:
+    """Take the lease, read, change and store; return what came of it, and what is stored."""
+    begun: Begun = yield begin(call, lease)
+    if not begun.leased:
+        return State.LOST, MISSING
+    found = yield from look(core, call)
+    value = found.value if isinstance(found, Hit) else MISSING
+    changed = change(value)
+    if changed is MISSING:
+        yield from give_back(call.key, lease)
+        return State.LEFT, value
+    if (yield from deposit(core, call, begun, changed, lease)):
+        return State.STORED, changed
+    return State.LOST, MISSING
+
+
+def touch(core: Core, call: Call, ttl: float | str | None) -> Plan[bool]:
+    """Let a fresh entry end *ttl* from now, without moving its value; say whether there was one.
+
+    None is the policy's own time to live.
+    """
+    found = yield from look(core, call)
+    if not isinstance(found, Hit):
+        return False
+    entry, now_ms = found.entry, core.now_ms()
+    life = call.policy.ttl_ms if ttl is None else max(1, round(seconds(ttl, "ttl") * 1_000))
+    tags = entry.tag_ids
+    snapshot = yield TakeSnapshot(tags, call.policy.tag_ttl_for(life), guard=False)
+    if b"".join(snapshot.versions) != entry.versions:
+        return False
+    expires_ms = now_ms + life if life else 0
+    return bool((yield Expire(call.key, entry.expires_ms, expires_ms, kept_ms(call.policy, life))))
