@@ -132,6 +132,7 @@ class TinyLfu:
 
     def victim(self) -> object:
         """See `Order.victim`."""
+        self._catch_up()
         candidate, first = self._candidate(), self._first()
         if candidate and first and self._sketch.estimate(candidate[0]) > self._sketch.estimate(first[0]):
             return first[0]
