@@ -201,7 +201,7 @@ class MemoryProvider(MemoryFollower):
     def _remove(self, invalidation: Invalidation) -> None:
         for tag in invalidation.tag_ids:
             self._cells.versions.delete(self.keys.version(tag))
-        for key in invalidation.keys:
+        for key in invalidation.evicted:
             self._cells.entries.delete(self.keys.entry(key))
             self._cells.leases.delete(self.keys.lease(key))
 
@@ -212,7 +212,7 @@ class MemoryProvider(MemoryFollower):
             if held is not None:
                 version = succeeded(held, os.urandom(VERSION_BYTES), invalidation.at_ms)
                 self._cells.versions.amend(name, version)
-        for key in invalidation.keys:
+        for key in invalidation.evicted:
             name = self.keys.entry(key)
             ended = ended_at(self._cells.entries.peek(name) or b"", invalidation.at_ms)
             if ended is None:
