@@ -9,35 +9,46 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from staleproof.cache.bulk import Item
     from staleproof.cache.cached import AsyncCached, Cached
+    from staleproof.cache.loading import LoadContext, depends, loading
     from staleproof.cache.missing import MISSING, Missing
     from staleproof.cache.near import NearCache
     from staleproof.errors import (
         CacheError,
+        CircuitOpenError,
         CodecError,
         ConfigurationError,
         EventError,
         LeaseLostError,
+        LoadTimeoutError,
         ProviderError,
         ProviderRejectedError,
         ProviderUnavailableError,
     )
     from staleproof.faces import AsyncCache, Cache
     from staleproof.keys import ambient, formatter, key
-    from staleproof.policies.policy import Policy
+    from staleproof.policies.breaker import Breaker
+    from staleproof.policies.policy import STRICT, Consistency, Policy, bounded
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AsyncCache": "faces",
     "AsyncCached": "cache.cached",
+    "Breaker": "policies.breaker",
     "Cache": "faces",
     "CacheError": "errors",
     "Cached": "cache.cached",
+    "CircuitOpenError": "errors",
     "CodecError": "errors",
     "ConfigurationError": "errors",
+    "Consistency": "policies.policy",
     "EventError": "errors",
+    "Item": "cache.bulk",
     "LeaseLostError": "errors",
+    "LoadContext": "cache.loading",
+    "LoadTimeoutError": "errors",
     "MISSING": "cache.missing",
     "Missing": "cache.missing",
     "NearCache": "cache.near",
@@ -45,22 +56,33 @@ _HOMES = {
     "ProviderError": "errors",
     "ProviderRejectedError": "errors",
     "ProviderUnavailableError": "errors",
+    "STRICT": "policies.policy",
     "ambient": "keys",
+    "bounded": "policies.policy",
+    "depends": "cache.loading",
     "formatter": "keys",
     "key": "keys",
+    "loading": "cache.loading",
 }
 
 __all__ = [
     "MISSING",
+    "STRICT",
     "AsyncCache",
     "AsyncCached",
+    "Breaker",
     "Cache",
     "CacheError",
     "Cached",
+    "CircuitOpenError",
     "CodecError",
     "ConfigurationError",
+    "Consistency",
     "EventError",
+    "Item",
     "LeaseLostError",
+    "LoadContext",
+    "LoadTimeoutError",
     "Missing",
     "NearCache",
     "Policy",
@@ -68,8 +90,11 @@ __all__ = [
     "ProviderRejectedError",
     "ProviderUnavailableError",
     "ambient",
+    "bounded",
+    "depends",
     "formatter",
     "key",
+    "loading",
 ]
 
 

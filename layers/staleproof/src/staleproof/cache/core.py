@@ -96,7 +96,7 @@ class Core:
         self.clock = clock
         self.breaker = breaker or Breaker(clock=clock)
         self.statistics = Statistics()
-        self.compression = compression
+        self.compression: Algorithm = compression
         self.draw = draw
         self.deferred = deferred
         self.off = False

@@ -72,7 +72,7 @@ class Serving(Face):
         }
         super().__init__(provider.namespace, near=near, breaker=breaker, **options)
         self.driver = AsyncDriver(self.core, provider, background=background)
-        self._siblings: dict[str, Self] = {
+        self._siblings: dict[str, Any] = {
             name: type(self)(each, near=near is not False, background=background, **options)
             for name, each in (providers or {}).items()
         }
@@ -85,7 +85,7 @@ class Serving(Face):
         Raises:
             ConfigurationError: there is none of that name.
         """
-        sibling = self._siblings.get(name)
+        sibling: Self | None = self._siblings.get(name)
         if sibling is None:
             known = ", ".join(sorted(self._siblings)) or "none"
             raise ConfigurationError(f"no provider is called {name!r}; the named providers are: {known}")

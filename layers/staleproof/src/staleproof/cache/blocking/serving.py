@@ -73,7 +73,7 @@ class Serving(Face):
         }
         super().__init__(provider.namespace, near=near, breaker=breaker, **options)
         self.driver = Driver(self.core, provider, workers)
-        self._siblings: dict[str, Self] = {
+        self._siblings: dict[str, Any] = {
             name: type(self)(each, near=near is not False, workers=workers, **options)
             for name, each in (providers or {}).items()
         }
@@ -86,7 +86,7 @@ class Serving(Face):
         Raises:
             ConfigurationError: there is none of that name.
         """
-        sibling = self._siblings.get(name)
+        sibling: Self | None = self._siblings.get(name)
         if sibling is None:
             known = ", ".join(sorted(self._siblings)) or "none"
             raise ConfigurationError(f"no provider is called {name!r}; the named providers are: {known}")
