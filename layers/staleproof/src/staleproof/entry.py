@@ -83,6 +83,11 @@ class Entry(NamedTuple):
         """The tags that the result revealed, which the template could not name."""
         return self.tag_ids[self.named :]
 
+    @property
+    def size(self) -> int:
+        """The bytes of its stored form."""
+        return START_BYTES + len(self.ids) + len(self.versions) + TIMES_BYTES + len(self.payload)
+
     def is_over(self, now_ms: int) -> bool:
         """Say whether its own clock has run out; without `TIMED` the server judges that, by forgetting it."""
         return bool(self.flags & TIMED and self.expires_ms) and now_ms >= self.expires_ms

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from staleproof.cache.core import Core
     from staleproof.cache.near import NearCache, Position
     from staleproof.entry import Entry
+    from staleproof.near.copies import Copy as HeldCopy
     from staleproof.ports import JournalPage, Observed
 
 PAGE = 256
@@ -64,7 +65,7 @@ def settle(core: Core, call: Call, verdict: Hit | Miss | Partial) -> Plan[Hit | 
     return verdict
 
 
-def follow(core: Core, near: NearCache, call: Call) -> Plan[Copy | None]:
+def follow(core: Core, near: NearCache, call: Call) -> Plan[HeldCopy | None]:
     """Return the near copy after bringing the near cache up to now; None if there is no usable copy."""
     now = core.clock.now()
     # A bound of 0 always asks: two readings of a coarse clock may be equal, with an acknowledgement between.
@@ -137,4 +138,4 @@ def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | No
     limits = [each for each in (call.policy.ttl, call.policy.idle) if each is not None]
     if limits:
         life = min(limits if life is None else [life, *limits])  # another host's clock may run ahead
-    near.insert(call.key, Copy(value, entry.tag_ids, call, now, life), ticket)
+    near.insert(call.key, Copy(value, entry.tag_ids, call, now, life), ticket, entry.size)
