@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from staleproof import AsyncCache, Cache, ConfigurationError, Policy
-from staleproof.config import Secret, Settings, async_provider, provider
+from staleproof import AsyncCache, Cache, CodecError, ConfigurationError, NearCache, Policy
+from staleproof.codecs import JsonCodec
+from staleproof.codecs.signed_pickle import KEY_BYTES, MAX_KEYS
+from staleproof.config import Secret, Settings, async_provider, kinds, options, provider
 from staleproof.config.environment import ELSEWHERE
 from staleproof.config.secret import masked_url
-from staleproof.config.table import DEFAULTS, EVICTIONS, SERVER, SETTINGS, path_of, setting, variable
+from staleproof.config.table import DEFAULTS, SERVER, SETTINGS, path_of, setting, variable
+from staleproof.near.store import DEFAULT_MAX_COPIES
 from staleproof.policies.breaker import Breaker
-from staleproof.stores import EVICTIONS as STORE_EVICTIONS
 from staleproof_pipeline.settings import Settings as PipelineSettings
 
 ENVIRON = {"STALEPROOF_CACHE_URL": "memory://", "STALEPROOF_NAMESPACE": "shop", "STALEPROOF_FILE": "none"}
@@ -152,11 +154,69 @@ def test_an_empty_variable_is_not_set() -> None:
 
 @pytest.mark.parametrize("face", [Cache, AsyncCache])
 def test_a_cache_comes_from_settings(face: Any) -> None:
-    """Both faces take from settings what they are told."""
-    cache = face.from_env({**ENVIRON, "STALEPROOF_TTL": "1h", "AWS_REGION": "eu-west-1"}, staleness=0)
-    assert (cache.namespace, cache.core.region) == ("shop", "eu-west-1")
+    """Both faces take from settings all that they are told."""
+    cache = face.from_env(
+        {**ENVIRON, "STALEPROOF_TTL": "1h", "AWS_REGION": "eu-west-1"},
+        staleness=0,
+        off=True,
+        near={"max_copies": 7, "eviction": "lfu"},
+        codec="json",
+        unreachable="defer",
+        policies={"hot": {"ttl": "1m"}},
+        providers={"sessions": {"url": "memory://", "namespace": "sessions"}},
+        breaker={"failures": 9},
+    )
+    assert (cache.namespace, cache.core.region, cache.core.off) == ("shop", "eu-west-1", True)
     assert cache.core.policy == Policy(ttl=3_600, staleness=0)
+    assert cache.policy_of("hot") == Policy(ttl=60, staleness=0)
+    assert isinstance(cache.codec, JsonCodec)
+    assert cache.core.deferred is not None
+    assert (cache.on("sessions").namespace, cache.on("sessions").core.off) == ("sessions", True)
     assert face.from_settings(read(near={"enabled": False})).core.near is None
+
+
+def test_bounds_of_in_process_copies_arrive() -> None:
+    """The near cache holds what its settings allow, and the stores know the same orders."""
+    near = options(read(near={"max_bytes": "1kB", "eviction": "tinylfu"}))["near"]
+    assert isinstance(near, NearCache)
+    assert near._held._bounds == (10_000, 1_000)
+    for eviction in SETTINGS["near.eviction"].meaning.split("`")[1::2]:
+        assert read(near={"eviction": eviction}).near.eviction == eviction
+
+
+def test_pickles_are_signed_for_their_namespace() -> None:
+    """The first key signs, all are accepted; and what was signed for one namespace is nothing in another."""
+    old, both = (
+        options(read(codec="pickle", pickle_keys=keys))["codec"] for keys in (KEY, [KEY[::-1] + "!", KEY])
+    )
+    other = options(read(codec="pickle", pickle_keys=KEY, namespace="other"))["codec"]
+    assert both.decode(old.encode({1})) == {1}
+    for reader, writer in ((old, both), (other, old)):
+        with pytest.raises(CodecError, match="no valid signature"):
+            reader.decode(writer.encode({1}))
+
+
+def test_a_library_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default a missing library means no compression; asked for by name it is a fault that names the extra."""
+    monkeypatch.setattr("staleproof.codecs.compression.zstd_module", lambda: None)
+    monkeypatch.setattr("staleproof.codecs.compression.lz4_block", lambda: None)
+    assert options(read())["compression"] == "lz4"
+    with pytest.raises(
+        ConfigurationError, match=r"argument compression: compression='zstd' .* staleproof\[zstd\]"
+    ):
+        options(read(compression="zstd"))
+
+
+def test_a_running_cache_takes_new_settings() -> None:
+    """Policies, the off switch and the breaker reach a cache and its siblings; what they decorate follows."""
+    cache = Cache.from_settings(read(providers={"sessions": {"url": "memory://", "namespace": "sessions"}}))
+    cache.reconfigure(read(ttl="2h", policies={"hot": {"lease": "1s"}}, off=True, breaker={"failures": 9}))
+    for each in (cache, cache.on("sessions")):
+        assert (each.core.policy.ttl, each.policy_of("hot").lease, each.core.off) == (7_200, 1, True)
+        assert each.core.breaker._failures == 9
+    cache.reconfigure(read())
+    assert not cache.core.off
+    assert cache.get_or_load("k", lambda: 1) == cache.get_or_load("k", lambda: 2) == 1
 
 
 @pytest.mark.parametrize(
@@ -213,6 +273,10 @@ def test_a_wrong_value_is_told(name: str, written: str, told: str) -> None:
         ({"namespace": 5}, "argument namespace: namespace=5 is no text; write one, in quotes"),
         ({"cache_url": None}, "argument cache_url: cache_url has the scheme '***'"),
         ({"pickle_keys": [1]}, "argument pickle_keys: pickle_keys=*** is no list of texts"),
+        (
+            {"pickle_keys": [KEY] * 9},
+            "argument pickle_keys: pickle_keys: there are 9; keep 8, the first of which signs",
+        ),
         ({"region": []}, "argument region: region=[] is no region"),
     ],
 )
@@ -338,7 +402,11 @@ def test_defaults_are_those_of_the_parts() -> None:
     breaker = inspect.signature(Breaker).parameters
     assert SETTINGS["breaker.failures"].default == breaker["failures"].default
     assert SETTINGS["breaker.cooldown"].default == breaker["cooldown"].default
-    assert EVICTIONS == STORE_EVICTIONS
+    assert SETTINGS["near.max_copies"].default == DEFAULT_MAX_COPIES
+    face = inspect.signature(Cache).parameters
+    assert SETTINGS["compression"].default == face["compression"].default
+    assert SETTINGS["unreachable"].default == face["unreachable"].default
+    assert (kinds.LEAST_KEY, kinds.MOST_KEYS) == (KEY_BYTES, MAX_KEYS)
     assert DEFAULTS.keys() == Policy.FIELDS.keys()
 
 

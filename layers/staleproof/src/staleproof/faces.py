@@ -38,7 +38,11 @@ class Cache(BlockingOperations):
     @classmethod
     def from_settings(cls, settings: Settings) -> Cache:
         """Make a cache of what *settings* describe; nothing is connected yet."""
-        return cls(config.provider(settings), **config.options(settings))
+        cache = cls(
+            config.provider(settings), providers=config.providers(settings), **config.options(settings)
+        )
+        cache.reconfigure(settings)
+        return cache
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> Cache:
@@ -52,6 +56,11 @@ class Cache(BlockingOperations):
             ConfigurationError: settings are missing or wrong; each has a line that names it, its origin and the fix.
         """
         return cls.from_settings(config.Settings.from_env(environ, **arguments))
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Take from *settings* what may change while running; the listener for a `staleproof.config.Reloader`."""
+        for each in (self, *self._siblings.values()):
+            config.reconfigure(each, settings)
 
     def cacheable(
         self,
@@ -91,12 +100,20 @@ class AsyncCache(AwaitingOperations):
     @classmethod
     def from_settings(cls, settings: Settings) -> AsyncCache:
         """See `Cache.from_settings`."""
-        return cls(config.async_provider(settings), **config.options(settings))
+        further = config.async_providers(settings)
+        cache = cls(config.async_provider(settings), providers=further, **config.options(settings))
+        cache.reconfigure(settings)
+        return cache
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> AsyncCache:
         """See `Cache.from_env`."""
         return cls.from_settings(config.Settings.from_env(environ, **arguments))
+
+    def reconfigure(self, settings: Settings) -> None:
+        """See `Cache.reconfigure`."""
+        for each in (self, *self._siblings.values()):
+            config.reconfigure(each, settings)
 
     def cacheable(
         self,

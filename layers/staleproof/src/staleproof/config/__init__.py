@@ -7,7 +7,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from staleproof.config.composition import async_provider, near_cache, options, provider
+    from staleproof.config.composition import (
+        async_provider,
+        async_providers,
+        options,
+        provider,
+        providers,
+        reconfigure,
+    )
     from staleproof.config.parameter_store import ParameterStore
     from staleproof.config.reloading import Reloader
     from staleproof.config.secret import Secret
@@ -24,9 +31,11 @@ _HOMES = {
     "Settings": "settings",
     "Sources": "sources",
     "async_provider": "composition",
-    "near_cache": "composition",
+    "async_providers": "composition",
     "options": "composition",
     "provider": "composition",
+    "providers": "composition",
+    "reconfigure": "composition",
 }
 
 __all__ = [
@@ -39,9 +48,11 @@ __all__ = [
     "Settings",
     "Sources",
     "async_provider",
-    "near_cache",
+    "async_providers",
     "options",
     "provider",
+    "providers",
+    "reconfigure",
 ]
 
 

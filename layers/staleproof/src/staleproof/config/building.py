@@ -134,7 +134,7 @@ def _settings(values: dict[str, Any], **named: Any) -> Settings:
     )
     near = {path.removeprefix("near."): value for path, value in values.items() if path.startswith("near.")}
     breaker = {path[8:]: value for path, value in values.items() if path.startswith("breaker.")}
-    plain = ("region", "off", "codec", "pickle_keys", "compression", "reload_every")
+    plain = ("region", "off", "codec", "pickle_keys", "compression", "unreachable", "reload_every")
     return Settings(
         server=server,
         near=NearSettings(**near),

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from staleproof.cache.face import Face
     from staleproof.cache.near import NearCache
+    from staleproof.codecs.codec import CodecFactory
+    from staleproof.codecs.compression import Algorithm
     from staleproof.config.settings import ServerSettings, Settings
     from staleproof.ports import AsyncProvider, Provider
 
@@ -52,18 +55,79 @@ def async_provider(settings: Settings, name: str = "") -> AsyncProvider:
     )
 
 
+def providers(settings: Settings) -> dict[str, Provider]:
+    """Return the further blocking providers by name."""
+    return {name: provider(settings, name) for name in settings.providers}
+
+
+def async_providers(settings: Settings) -> dict[str, AsyncProvider]:
+    """Return the further asyncio providers by name."""
+    return {name: async_provider(settings, name) for name in settings.providers}
+
+
 def options(settings: Settings) -> dict[str, Any]:
-    """Return what a cache is made with beside its provider, as keyword arguments."""
-    return {"region": settings.region, "policy": settings.policy, "near": near_cache(settings)}
+    """Return what a cache is made with beside its providers, as keyword arguments.
+
+    Raises:
+        ConfigurationError: a library is missing for what was asked for by name.
+    """
+    return {
+        "region": settings.region,
+        "policy": settings.policy,
+        "policies": settings.policies,
+        "near": near_cache(settings),
+        "codec": codec(settings),
+        "compression": compression(settings),
+        "unreachable": settings.unreachable,
+    }
 
 
 def near_cache(settings: Settings) -> NearCache | bool:
     """Return the near cache that *settings* describe, False if there is to be none."""
-    if not settings.near.enabled:
+    near = settings.near
+    if not near.enabled:
         return False
     from staleproof.cache.near import NearCache  # noqa: PLC0415
 
-    return NearCache(settings.near.max_copies)
+    return NearCache(near.max_copies, max_bytes=near.max_bytes, eviction=near.eviction)
+
+
+def codec(settings: Settings) -> CodecFactory:
+    """Return the codec that *settings* name; pickles are signed for the namespace."""
+    if settings.codec == "msgpack":
+        from staleproof.codecs import MsgpackCodec  # noqa: PLC0415
+
+        return MsgpackCodec()
+    if settings.codec == "json":
+        from staleproof.codecs.json import JsonCodec  # noqa: PLC0415
+
+        return JsonCodec()
+    from staleproof.codecs.signed_pickle import SignedPickleCodec  # noqa: PLC0415
+
+    keys = [key.reveal().encode() for key in settings.pickle_keys]
+    return SignedPickleCodec(keys, context=settings.server.namespace.encode())
+
+
+def compression(settings: Settings) -> Algorithm:
+    """Return how large values are compressed. Without the library of the default they are not."""
+    algorithm = settings.compression
+    if "compression" in settings.given:
+        from staleproof.codecs.compression import lz4_block, zstd_module  # noqa: PLC0415
+
+        if (lz4_block if algorithm == "lz4" else zstd_module)() is None:
+            raise ConfigurationError(
+                f"{settings.origin('compression')}: compression={algorithm!r} needs its library; "
+                f"install staleproof[{algorithm}]"
+            )
+    return algorithm
+
+
+def reconfigure(face: Face, settings: Settings) -> None:
+    """Have *face* take from *settings* what a running cache takes: policies, the off switch and the breaker."""
+    face.adopt(settings.policy, settings.policies)
+    face.core.breaker.adopt(settings.breaker.failures, settings.breaker.cooldown)
+    if face.core.off is not settings.off:
+        face.switch(off=settings.off)
 
 
 def _server(settings: Settings, name: str) -> ServerSettings:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMES = ("redis://", "rediss://", "unix://", "memory://")
 NOTHING = frozenset({"none", "off"})
-LEAST_KEY = 32
+LEAST_KEY, MOST_KEYS = 32, 8
 LONGEST_PERIOD = 86_400.0
 
 _WORDS = {
@@ -163,6 +163,8 @@ def signing_keys(value: Any, name: str) -> tuple[Secret, ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
         raise ConfigurationError(f"{name}={HIDDEN} is no list of texts; write keys separated by commas")
     keys = [each.strip() for each in given]
+    if len(keys) > MOST_KEYS:
+        raise ConfigurationError(f"{name}: there are {len(keys)}; keep {MOST_KEYS}, the first of which signs")
     for place, key in enumerate(keys, 1):
         if len(key) < LEAST_KEY:
             raise ConfigurationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -73,7 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         providers: further servers by name.
         codec: `msgpack`, `json` or `pickle`.
         pickle_keys: what signs pickles; the first signs, all are accepted.
-        compression: `lz4`, `zstd` or `none`; from which size on is the policy's `compress_above`.
+        compression: `lz4` or `zstd`; from which size on is the policy's `compress_above`.
+        unreachable: what an invalidation does that no server acknowledges, `raise` or `defer`.
         breaker: when a failing server is left alone.
         reload_every: seconds between two looks for new values, or None.
         given: what was written for each path, and where.
@@ -87,9 +88,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     policy: Policy
     policies: Mapping[str, Policy]
     providers: Mapping[str, ServerSettings]
-    codec: str
+    codec: Literal["msgpack", "json", "pickle"]
     pickle_keys: tuple[Secret, ...]
-    compression: str
+    compression: Literal["lz4", "zstd"]
+    unreachable: Literal["raise", "defer"]
     breaker: BreakerSettings
     reload_every: float | None
     given: Layer

@@ -24,6 +24,7 @@ import msgspec
 from staleproof.config import kinds
 from staleproof.policies.fields import choice
 from staleproof.policies.policy import Policy
+from staleproof.stores.orders import EVICTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
     Check = Callable[[Any, str], Any]
 
 PREFIX = "STALEPROOF_"
-EVICTIONS = (
-    "lru",
-    "lfu",
-    "fifo",
-    "tinylfu",
-)  # written out, and held by a test: to import the stores costs a start
 SSM_PATH = "/staleproof/{stage}"
 REQUIRED: Any = object()
 
@@ -70,7 +65,7 @@ def _live(path: str, check: Check, default: Any, meaning: str) -> Setting:
 
 
 _CODECS = choice("msgpack", "json", "pickle")
-_COMPRESSIONS = choice("lz4", "zstd", "none")
+_UNREACHABLE = choice("raise", "defer")
 
 SETTINGS: Mapping[str, Setting] = {
     each.path: each
@@ -87,7 +82,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("near.eviction", choice(*EVICTIONS), "lru", "which goes first: `lru`, `lfu`, `fifo`, `tinylfu`"),
         Setting("codec", _CODECS, "msgpack", "how values are written: `msgpack`, `json`, `pickle`"),
         _secret("pickle_keys", kinds.signing_keys, (), "keys for pickles, comma separated; the first signs"),
-        Setting("compression", _COMPRESSIONS, "lz4", "how large values are compressed: `lz4`, `zstd`, `none`"),
+        Setting("compression", choice("lz4", "zstd"), "lz4", "how large values are compressed: `lz4`, `zstd`"),
+        Setting("unreachable", _UNREACHABLE, "raise", "what an unacknowledged invalidation does: `raise`, `defer`"),
         _live("breaker.failures", kinds.tolerance, 3, "failures in a row that open it; `0` for never"),
         _live("breaker.cooldown", kinds.period, "1s", "how long it leaves the server alone"),
         Setting("reload_every", kinds.optional(kinds.period), "1m", "how often to look for new values, or `none`"),
