@@ -2,93 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-import msgspec.inspect
 
-from staleproof.errors import CodecError, ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from staleproof.codecs.codec import MSGPACK
+from staleproof.codecs.typed import Form, TypedCodec, remembered
 
 T = TypeVar("T")
-CODEC_ID = 0
-_encoder = msgspec.msgpack.Encoder()
-
-_FIX = "annotate a dataclass, TypedDict, NamedTuple, msgspec Struct or builtin type"
+CODEC_ID = MSGPACK
 
 
-def _strangers(info: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield the types inside *info* that MessagePack knows nothing of."""
-    if id(info) in seen:
-        return
-    seen.add(id(info))
-    if isinstance(info, msgspec.inspect.CustomType):
-        yield info.cls
-    elif isinstance(info, list | tuple):
-        for each in info:
-            yield from _strangers(each, seen)
-    elif isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
-        for name in info.__struct_fields__:
-            yield from _strangers(getattr(info, name), seen)
-
-
-class MsgpackCodec(Generic[T]):
-    """Encode and decode values of one type: builtins, dataclasses, TypedDicts, NamedTuples, msgspec Structs.
+class MsgpackCodec(TypedCodec[T]):
+    """Encode and decode values of one type, which come back as exactly what they were.
 
     Args:
-        kind: the type to read back; `Any` gives builtins only (a stored date comes back as its text).
+        kind: the type to read back: builtins, dataclasses, attrs classes, pydantic models, msgspec Structs, TypedDicts,
+            NamedTuples, enums, dates, decimals, and containers and unions of them. `Any` carries builtins and the
+            everyday types of the standard library, each as what it is, and refuses everything else.
 
     Raises:
-        ConfigurationError: *kind* is a type that MessagePack cannot carry.
+        ConfigurationError: *kind* is a type that cannot be read back.
     """
 
-    __slots__ = ("_decode", "kind")
+    __slots__ = ()
 
     codec_id = CODEC_ID
 
     def __init__(self, kind: type[T] | Any = Any) -> None:
-        self.kind = kind
-        try:
-            self._decode = msgspec.msgpack.Decoder(kind).decode
-            stranger = next(_strangers(msgspec.inspect.type_info(kind), set()), None)
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(f"results of type {kind!r} cannot be cached: {error}; {_FIX}") from error
-        if stranger is not None:
-            # It would be written, or not, and never be read back: every read a miss, without a word.
-            raise ConfigurationError(
-                f"results of type {kind!r} cannot be cached, for {stranger!r} in it; {_FIX}"
-            )
+        super().__init__(kind, _ANY if kind is Any else _form_of(kind))
 
-    def encode(self, value: T) -> bytes:
-        """Return the bytes of *value*.
+    @staticmethod
+    def codec_for(kind: Any) -> MsgpackCodec[Any]:
+        """Return the codec for values of type *kind*.
 
         Raises:
-            CodecError: it holds something MessagePack cannot carry, or could not be read back as the declared type.
+            ConfigurationError: they could not be read back.
         """
-        try:
-            raw = _encoder.encode(value)
-        except (TypeError, OverflowError, msgspec.MsgspecError, RecursionError) as error:
-            raise CodecError(
-                f"a {type(value).__name__} cannot be stored: {error}; return builtins, dataclasses or Structs"
-            ) from error
-        try:
-            self._decode(raw)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            # Stored, it would be a miss at every read, without a word.
-            raise CodecError(
-                f"a {type(value).__name__} is no {self.kind!r}: {error}; mend the annotation, or what is returned"
-            ) from error
-        return raw
+        return MsgpackCodec(kind)
 
-    def decode(self, payload: bytes | memoryview) -> T:
-        """Return the value of *payload*.
 
-        Raises:
-            CodecError: the bytes are not of this type (an older release's shape, another program's key).
-        """
-        try:
-            return self._decode(payload)  # type: ignore[no-any-return]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise CodecError(f"a stored value is not a {self.kind!r}: {error}") from error
+def _extension(code: int, data: memoryview) -> Any:
+    # Imported by the first tagged value, on either side: a cold start may never meet one.
+    from staleproof.codecs.untyped import UntypedMsgpack  # noqa: PLC0415
+
+    return UntypedMsgpack.from_extension(code, data)
+
+
+def _write_untyped(value: Any) -> bytes:
+    from staleproof.codecs.untyped import UNTYPED_MSGPACK, encode_msgpack  # noqa: PLC0415 - see above
+
+    return encode_msgpack(UNTYPED_MSGPACK.to_wire(value))
+
+
+_ANY = Form(_write_untyped, msgspec.msgpack.Decoder(ext_hook=_extension).decode, exact=True)
+
+
+@remembered
+def _form_of(kind: Any) -> Form:
+    from staleproof.codecs.dialect import MSGPACK_DIALECT  # noqa: PLC0415 - only with declared types
+
+    return MSGPACK_DIALECT.form(kind)

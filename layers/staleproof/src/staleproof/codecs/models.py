@@ -1,0 +1,123 @@
+"""Shapes of pydantic models, and of types that only pydantic knows. Nothing here imports pydantic.
+
+A model is stored as what it *is*, and comes back as `copy` and `pickle` bring it back: fields by their own names
+whatever their aliases, which of them were set, extra and private attributes; computed fields are computed again.
+Validators do not run again. They are made for input from outside, and many read only that: a validator that splits a
+text cannot read the list that it made of it. What a field holds is checked against its type, like everywhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from staleproof.codecs.annotations import class_of, hints
+from staleproof.codecs.records import Record, record_shape, wire_record
+from staleproof.codecs.shapes import Shape
+from staleproof.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from staleproof.codecs.shapes import Builder
+
+UNSET, EXTRA, PRIVATE = "$unset", "$extra", "$private"
+"""Beside the fields, where there is something to tell; no field can have such a name."""
+
+
+def model(builder: Builder, kind: Any) -> Shape | None:
+    """Return the shape of a pydantic model, or None if *kind* is none."""
+    if (
+        not isinstance(kind, type)
+        or not hasattr(kind, "__pydantic_validator__")
+        or not hasattr(kind, "model_fields")
+    ):
+        return None
+    return builder.recursive(kind, lambda: record_shape(builder, kind, model_record(kind)))
+
+
+def model_record(cls: Any) -> Record:
+    """Take a pydantic model apart."""
+    if not cls.__pydantic_complete__:
+        cls.model_rebuild()
+    described = cls.model_fields
+    fields: dict[str, tuple[Any, bool]] = {
+        name: (each.annotation, each.is_required()) for name, each in described.items()
+    }
+    names = frozenset(fields)
+    extras, privates = cls.model_config.get("extra") == "allow", bool(cls.__private_attributes__)
+    new = cls.__new__
+    fields |= {UNSET: (list[str], False), EXTRA: (dict[str, Any], False), PRIVATE: (_private(cls), False)}
+
+    def take(value: Any) -> dict[str, Any]:
+        state, given = value.__dict__, value.__pydantic_fields_set__
+        taken = {name: state[name] for name in described}
+        if not names <= given:
+            taken[UNSET] = sorted(names - given)
+        if value.__pydantic_extra__:
+            taken[EXTRA] = value.__pydantic_extra__
+        if value.__pydantic_private__:
+            taken[PRIVATE] = value.__pydantic_private__
+        return taken
+
+    def make(state: dict[str, Any]) -> Any:
+        unset = state.pop(UNSET, ())
+        extra = state.pop(EXTRA, {}) if extras else None
+        private = state.pop(PRIVATE, {}) if privates else None
+        if len(state) != len(names):
+            given = set(state)
+            _complete(state, described)
+        else:
+            given = set(names)
+        given.difference_update(unset)
+        if extra:
+            given.update(extra)
+        value = new(cls)
+        value.__setstate__(
+            {
+                "__dict__": state,
+                "__pydantic_fields_set__": given,
+                "__pydantic_extra__": extra,
+                "__pydantic_private__": private,
+            }
+        )
+        return value
+
+    return Record(cls, fields, take, make, known=False)
+
+
+def _complete(state: dict[str, Any], described: Mapping[str, Any]) -> None:
+    """Add the defaults of fields that an older release did not have."""
+    for name, each in described.items():
+        if name not in state:
+            state[name] = each.get_default(call_default_factory=True)
+
+
+def _private(cls: Any) -> Any:
+    names = cls.__private_attributes__
+    try:
+        annotated = hints(cls) if names else {}
+    except ConfigurationError:
+        annotated = {}
+    return wire_record({name: (annotated.get(name, Any), False) for name in names})
+
+
+def described(_: Builder, kind: Any) -> Shape | None:
+    """Return the shape of a type that only pydantic knows how to read, a `HttpUrl` for example; or None."""
+    cls = class_of(kind)
+    if hasattr(cls, "get_secret_value"):
+        raise ConfigurationError(
+            f"a {cls.__name__} is not written to a cache; keep secrets out of what is cached"
+        )
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not hasattr(cls, "__get_pydantic_core_schema__"):
+        return None
+    try:
+        adapter = pydantic.TypeAdapter(kind)
+    except Exception as error:
+        raise ConfigurationError(f"pydantic cannot read a {kind!r}: {error}") from error
+
+    def to_wire(value: Any) -> Any:
+        return adapter.dump_python(value, mode="json", round_trip=True, warnings="error")
+
+    return Shape(Any, (cls,), to_wire, adapter.validate_python)

@@ -1,0 +1,110 @@
+"""What the codecs of typed values share: a value is read back when it is written, and any doubt is a `CodecError`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from staleproof.errors import CodecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+MAX_FORMS = 1_024
+
+
+class Form(NamedTuple):
+    """How values of one type are written and read in one format.
+
+    Attributes:
+        write: a value to bytes; raises whatever it is that does not fit.
+        read: bytes to a value; raises likewise.
+        exact: whether whatever can be written is known to come back as it was.
+    """
+
+    write: Callable[[Any], bytes]
+    read: Callable[[bytes | memoryview], Any]
+    exact: bool = False
+
+
+def remembered(form_of: Callable[[Any], Form]) -> Callable[[Any], Form]:
+    """Return *form_of* with a memory: a type is compiled once, however often a codec for it is made."""
+    known = lru_cache(maxsize=MAX_FORMS)(form_of)
+
+    def recalled(kind: Any) -> Form:
+        try:
+            hash(kind)
+        except TypeError:  # a constraint with a list in it, for example
+            return form_of(kind)
+        return known(kind)
+
+    return recalled
+
+
+class TypedCodec(Generic[T]):
+    """A codec of values of one type; see `staleproof.codecs.codec.Codec`."""
+
+    __slots__ = ("_form", "_read", "kind")
+
+    def __init__(self, kind: Any, form: Form) -> None:
+        self.kind = kind
+        self._form = form
+        self._read = form.read
+
+    def encode(self, value: T) -> bytes:
+        """Return the bytes of *value*.
+
+        Raises:
+            CodecError: it holds something that cannot be stored, or that would be read back as something else.
+        """
+        form = self._form
+        try:
+            raw = form.write(value)
+        except Exception as error:
+            raise CodecError(
+                f"a {type(value).__qualname__} cannot be stored: {_reason(error)}; {_of(self.kind)}"
+            ) from error
+        if not form.exact:
+            self._check(value, raw)
+        return raw
+
+    def _check(self, value: T, raw: bytes) -> None:
+        """Read *raw* back: stored, it would be a miss at every read, or another value, without a word."""
+        from staleproof.codecs.sameness import difference  # noqa: PLC0415 - a cold start stores nothing yet
+
+        cause: Exception | None = None
+        try:
+            found = difference(value, self._read(raw))
+        except Exception as error:  # noqa: BLE001 - whatever classes of the user's raise
+            found, cause = _reason(error), error
+        if found is not None:
+            raise CodecError(
+                f"a {type(value).__qualname__} is no {self.kind!r}: {found}; "
+                "mend the annotation, or what is returned"
+            ) from cause
+
+    def decode(self, payload: bytes | memoryview) -> T:
+        """Return the value of *payload*.
+
+        Raises:
+            CodecError: the bytes are not of this type (an older release's shape, another program's key).
+        """
+        try:
+            return self._read(payload)  # type: ignore[no-any-return]
+        except Exception as error:
+            # Not only msgspec's: a class of the user's may raise anything on fields that it did not expect (P6).
+            raise CodecError(f"a stored value is not a {self.kind!r}: {_reason(error)}") from error
+
+
+def _of(kind: Any) -> str:
+    return "return builtins, or declare the type" if kind is Any else f"it is declared as {kind!r}"
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, without what the value holds: of other errors than msgspec's only the class is told."""
+    if isinstance(error, msgspec.MsgspecError | TypeError | OverflowError):
+        return str(error)
+    return type(error).__qualname__
