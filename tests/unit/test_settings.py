@@ -17,6 +17,7 @@ from staleproof.config.secret import masked_url
 from staleproof.config.table import DEFAULTS, SERVER, SETTINGS, path_of, setting, variable
 from staleproof.near.store import DEFAULT_MAX_COPIES
 from staleproof.policies.breaker import Breaker
+from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, MAX_TIMEOUT
 from staleproof_pipeline.settings import Settings as PipelineSettings
 
 ENVIRON = {"STALEPROOF_CACHE_URL": "memory://", "STALEPROOF_NAMESPACE": "shop", "STALEPROOF_FILE": "none"}
@@ -232,7 +233,8 @@ def test_a_running_cache_takes_new_settings() -> None:
         ("REGION", "eu west", "region='eu west' is no region; write"),
         ("TIMEOUT", "soon", "timeout='soon' is no duration; write seconds, or '250ms'"),
         ("TIMEOUT", "0", "timeout='0' is under a millisecond"),
-        ("TIMEOUT", "2d", "timeout='2d' is more than a day; write"),
+        ("TIMEOUT", "2h", "timeout='2h' is more than an hour; write"),
+        ("RELOAD_EVERY", "2d", "reload_every='2d' is more than a day; write"),
         ("MAX_CONNECTIONS", "many", "max_connections='many' must be a whole number of 1 or more"),
         ("BREAKER_FAILURES", "-1", "breaker.failures='-1' must be a whole number"),
         ("OFF", "perhaps", "off='perhaps' is neither on nor off; write true or false"),
@@ -406,6 +408,8 @@ def test_defaults_are_those_of_the_parts() -> None:
     face = inspect.signature(Cache).parameters
     assert SETTINGS["compression"].default == face["compression"].default
     assert SETTINGS["unreachable"].default == face["unreachable"].default
+    assert kinds.LONGEST_TIMEOUT == MAX_TIMEOUT
+    assert SETTINGS["max_connections"].default == DEFAULT_MAX_CONNECTIONS
     assert (kinds.LEAST_KEY, kinds.MOST_KEYS) == (KEY_BYTES, MAX_KEYS)
     assert DEFAULTS.keys() == Policy.FIELDS.keys()
 

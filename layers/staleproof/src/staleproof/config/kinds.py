@@ -21,6 +21,7 @@ SCHEMES = ("redis://", "rediss://", "unix://", "memory://")
 NOTHING = frozenset({"none", "off"})
 LEAST_KEY, MOST_KEYS = 32, 8
 LONGEST_PERIOD = 86_400.0
+LONGEST_TIMEOUT = 3_600.0
 
 _WORDS = {
     "true": True,
@@ -82,6 +83,14 @@ def period(value: Any, name: str) -> float:
     given = life(natural(value), name)
     if given > LONGEST_PERIOD:
         raise ConfigurationError(f"{name}={value!r} is more than a day; write a shorter one, such as '10s'")
+    return given
+
+
+def timeout(value: Any, name: str) -> float:
+    """Take a duration that somebody may wait for a server, in seconds."""
+    given = period(value, name)
+    if given > LONGEST_TIMEOUT:
+        raise ConfigurationError(f"{name}={value!r} is more than an hour; write a shorter one, such as '1s'")
     return given
 
 

@@ -73,7 +73,7 @@ SETTINGS: Mapping[str, Setting] = {
         _secret("cache_url", kinds.url, REQUIRED, "`redis://`, `rediss://` (TLS), `unix://`, or `memory://`"),
         Setting("namespace", kinds.namespace, REQUIRED, "which namespace of the server this application uses"),
         Setting("region", kinds.region, "local", "where invalidations originate; `AWS_REGION` if not set"),
-        Setting("timeout", kinds.period, "1s", "how long to wait for the server"),
+        Setting("timeout", kinds.timeout, "1s", "how long to wait for the server"),
         Setting("max_connections", kinds.count, 64, "connections to the server that a process may have"),
         _live("off", kinds.flag, "false", "caching is off: every read loads"),
         Setting("near.enabled", kinds.flag, "true", "whether policies may keep in-process copies"),
@@ -98,7 +98,7 @@ SERVER: Mapping[str, Setting] = {
     for each in (
         _secret("url", kinds.url, REQUIRED, "address of a further cache server"),
         Setting("namespace", kinds.namespace, None, "namespace on it; that of the cache if not set"),
-        Setting("timeout", kinds.period, None, "as that of the cache"),
+        Setting("timeout", kinds.timeout, None, "as that of the cache"),
         Setting("max_connections", kinds.count, None, "as that of the cache"),
     )
 }
