@@ -98,6 +98,10 @@ class Connections:
         self._turns = threading.Condition()
         self._made = self._waiting = 0
 
+    def apart(self, **options: Any) -> Any:
+        """Return a connection of redis-py's, not yet open, that is none of the pool's; *options* over its own."""
+        return self._pool.connection_class(**{**self._pool.connection_kwargs, **options})
+
     def exchange(self, exchange: Exchange) -> list[Any]:
         """Send the commands and return one reply a command; an error reply is returned as an exception.
 

@@ -187,6 +187,10 @@ class RedisProvider:
         """See `Follower.trim`."""
         return self._run(lambda steps: steps.trim(horizon_ms))
 
+    def connection(self, **options: Any) -> Any:
+        """Return a redis-py connection of its own to the same server, for what needs one to itself."""
+        return self._connections.apart(**options)
+
     def close(self) -> None:
         """Close idle connections; the next call reconnects."""
         self._connections.close()
