@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 from redis.exceptions import ResponseError
 
-from staleproof.entry import ended_at
+from staleproof.entry import ended, prolonged
 from staleproof.providers.redis import scripts
 from staleproof.providers.redis.exchange import Exchange
 from staleproof.tags import succeeded
@@ -130,8 +130,7 @@ class SimulatedRedis:
         return known[body](*rest)
 
     def expire(self, key: bytes, seen: bytes, end: bytes, life: bytes) -> int:
-        ends = (int.from_bytes(moment, "little") for moment in (end, seen))
-        moved = ended_at(self.get(key) or b"", next(ends), seen_ms=next(ends))
+        moved = prolonged(self.get(key) or b"", *(int.from_bytes(each, "little") for each in (seen, end)))
         if moved is None:
             return 0
         deadline = self.clock.now().monotonic + int(life) / 1_000 if int(life) else None
@@ -148,7 +147,7 @@ class SimulatedRedis:
 
     def soften_key(self, key: bytes, lease: bytes, moment: bytes) -> int:
         self.strings.pop(lease, None)
-        moved = ended_at(self.get(key) or b"", int.from_bytes(moment, "little"))
+        moved = ended(self.get(key) or b"", int.from_bytes(moment, "little"))
         if moved is None:
             self.strings.pop(key, None)
             return 0

@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from staleproof.cache import composing, core, filling
-from staleproof.cache.commands import TakeSnapshot
+from staleproof.cache.commands import Landed, TakeSnapshot
+from staleproof.cache.flights import Flight
 from staleproof.cache.near import NearCache
+from staleproof.entry import decode, ended, prolonged
 from staleproof.policies import guard, judgement
 from staleproof.providers.redis.exchange import Exchange, commands
 from staleproof.providers.redis.rotation import Rotation
-from tests.model.simulated_redis import parsed
+from tests.model import simulated_redis
+from tests.model.simulated_redis import SimulatedRedis, parsed
 from tests.model.world import (
     CLEARING,
     EVICTING,
@@ -28,6 +31,8 @@ from tests.model.world import (
     MODES,
     MOVING,
     REVEALED,
+    SOFT,
+    SOFTLY_EVICTING,
     STATIC,
     Mode,
     StaleReadError,
@@ -80,6 +85,27 @@ def play(mode: Mode, plot: Plot) -> None:
 def test_no_read_is_staler_than_promised(mode: Mode, plot: Plot) -> None:
     """P1 for strict readers, P2 for bounded ones, P6 for whatever was evicted: in any order of steps."""
     play(mode, plot)
+
+
+@settings(max_examples=EXAMPLES // 2, suppress_health_check=[HealthCheck.too_slow])
+@given(plot=plots)
+def test_increments_lose_nothing(plot: Plot) -> None:
+    """However they interleave, every increment counts once, and near copies are not older than the last one."""
+    schedule, _, paused = plot
+    world = World(STATIC)
+    strict = world.process(staleness=0)
+    actors = [
+        world.increments(world.process(), 1, 3),
+        world.increments(world.process(), 2, 3),
+        world.increments(strict, 3, 2),
+        world.tick(
+            iter(each for each in paused if each < 1)
+        ),  # a lease, and the entry itself, may well run out
+    ]
+    run(actors, iter(schedule))
+    assert sorted(value for _, value in world.acknowledged) == list(range(9))
+    for process in (world.process(), strict):
+        run([world.read(process)], iter(()))
 
 
 def _breaks(mode: Mode, plot: Plot) -> bool:
@@ -166,7 +192,44 @@ def gap_is_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(NearCache, "advance", broken)
 
 
+def any_flight_will_do(patch: pytest.MonkeyPatch) -> None:
+    """Hand a load's value to whoever joined it, also if it began before he asked."""
+    patch.setattr(Flight, "outcome", lambda self, _: Landed(self.value))
+
+
+def soft_is_no_rotation(patch: pytest.MonkeyPatch) -> None:
+    """Keep the version of a softly invalidated tag, and note its end only."""
+    patch.setattr(simulated_redis, "succeeded", lambda held, _version, _at: held)
+
+
+def soft_leaves_the_lease(patch: pytest.MonkeyPatch) -> None:
+    """Let a load in flight store after its key was softly evicted."""
+
+    def broken(self: SimulatedRedis, key: bytes, _lease: bytes, moment: bytes) -> int:
+        moved = ended(self.get(key) or b"", int.from_bytes(moment, "little"))
+        if moved is not None:
+            self.strings[key] = (moved, self.strings[key][1])
+        return int(moved is not None)
+
+    patch.setattr(SimulatedRedis, "soften_key", broken)
+
+
+def softly_evicted_by_time(patch: pytest.MonkeyPatch) -> None:
+    """Mark no entry, and let its end alone say that it is over: clocks differ."""
+    patch.setattr(simulated_redis, "ended", lambda raw, at_ms: prolonged(raw, _end(raw), at_ms))
+
+
+def _end(raw: bytes) -> int:
+    entry = decode(raw)
+    return entry.expires_ms if entry else 0
+
+
 BROKEN = [
+    (any_flight_will_do, STATIC),
+    (any_flight_will_do, EVICTING),
+    (soft_is_no_rotation, SOFT),
+    (soft_leaves_the_lease, SOFTLY_EVICTING),
+    (softly_evicted_by_time, SOFTLY_EVICTING),
     (late_version, STATIC),
     (no_guard, REVEALED),
     (no_guard, MOVING),

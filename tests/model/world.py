@@ -7,13 +7,15 @@ near cache are the shipped ones; only the server and the waiting are simulated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from staleproof.cache import plans
+from staleproof.cache import plans, writing
 from staleproof.cache.call import Call
-from staleproof.cache.commands import Fly, Landed, Load, Pause
+from staleproof.cache.changes import Addition
+from staleproof.cache.commands import Fly, Invalidate, Landed, Load, Pause, Read
 from staleproof.cache.core import Core
+from staleproof.cache.flights import Flight, Flights
 from staleproof.cache.near import NearCache
 from staleproof.codecs import MsgpackCodec
 from staleproof.events.invalidation import Invalidation
@@ -44,11 +46,13 @@ MOVING = Mode(
     "moving", tags_from=lambda value: [f"brand:{value % 2}"], invalidates={"tags": ("brand:0", "brand:1")}
 )
 EVICTING = Mode("evicting", tags=("all",), invalidates={"keys": (KEY,)})
+SOFT = Mode("soft", tags=("row", "all"), invalidates={"tags": ("row",), "soft": True})
+SOFTLY_EVICTING = Mode("softly evicting", tags=("all",), invalidates={"keys": (KEY,), "soft": True})
 CLEARING = Mode("clearing", tags=("all",), invalidates={"clear": True})
 LAGGING = Mode(
     "lagging", tags=("row", "all"), invalidates={"tags": ("row",), "lag_ms": 600_000}, lagging=True
 )
-MODES = [STATIC, REVEALED, MOVING, EVICTING, CLEARING, LAGGING]
+MODES = [STATIC, REVEALED, MOVING, EVICTING, CLEARING, LAGGING, SOFT, SOFTLY_EVICTING]
 
 
 class StaleReadError(AssertionError):
@@ -67,6 +71,7 @@ class World:
         self.row = 0
         self.replica = 0
         self.acknowledged: list[tuple[float, int]] = [(float("-inf"), 0)]
+        self._flights: dict[Core, Flights] = {}
 
     def process(self, staleness: float | None = None) -> Core:
         """Return the state of one application process."""
@@ -83,7 +88,7 @@ class World:
         row_version = int if self.mode.lagging else None
         call = Call(KEY, self.mode.tags, core.policy, CODEC, self.mode.tags_from, row_version)
         loads = core.statistics.loads
-        value = yield from self.perform(plans.serve(core, call))
+        value = yield from self.perform(plans.serve(core, call), core)
         if self.mode.lagging and core.statistics.loads > loads:
             return  # a lagging source's row is served to whoever asked for it; it must only never be kept
         if value < due:
@@ -113,9 +118,7 @@ class World:
             row_version=version,
             **self.mode.invalidates,
         )
-        for command in parsed(self.steps.invalidate([record], [record])):
-            yield
-            self.server.execute(command)
+        yield from self.invalidate([record])
         self.acknowledged.append((self.clock.now().monotonic, row))
 
     def writes(self, number: int, times: int) -> Actor:
@@ -143,9 +146,20 @@ class World:
             yield
             self.clock.advance(each)
 
+    def increments(self, core: Core, number: int, times: int) -> Actor:
+        """Count up the value under the key, several times; each is acknowledged when its plan returns."""
+        call = Call(KEY, self.mode.tags, core.policy, CODEC)
+        for time in range(times):
+            record = Invalidation(
+                id=f"count-{number}-{time}", origin="here", namespace="world", keys=(KEY,), superseded=True
+            )
+            value = yield from self.perform(writing.update(core, call, Addition(1, 0), record), core)
+            self.acknowledged.append((self.clock.now().monotonic, value))
+            self.row += 1
+
     # --- performing ----------------------------------------------------------------------------------
 
-    def perform(self, plan: Any) -> Actor:
+    def perform(self, plan: Any, core: Core, flight: Flight | None = None) -> Actor:
         """Run a plan as a driver would, yielding wherever another actor may come between."""
         reply: Any = None
         while True:
@@ -153,8 +167,10 @@ class World:
                 command = plan.send(reply)
             except StopIteration as end:
                 return end.value
-            if isinstance(command, Fly):  # every actor is a process of its own: there is nobody to fly with
-                reply = Landed((yield from self.perform(command.plan())))
+            if flight is not None and isinstance(command, Load | Read):
+                flight.ask()
+            if isinstance(command, Fly):
+                reply = yield from self.fly(command, core)
             elif isinstance(command, Load):
                 yield
                 reply = self.replica if self.mode.lagging else self.row
@@ -163,8 +179,31 @@ class World:
                 yield
                 self.clock.advance(command.seconds)
                 reply = None
+            elif isinstance(command, Invalidate):
+                reply = yield from self.invalidate(command.invalidations)
             else:
                 reply = yield from self.on_server(command.on(self.steps))
+
+    def fly(self, fly: Fly, core: Core) -> Actor:
+        """Lead a load, or wait for the one under way in the same process; each turn of the wait is a step."""
+        flights = self._flights.setdefault(core, Flights())
+        aboard = flights.board(fly.key)
+        if aboard.leads:
+            value = yield from self.perform(fly.plan(), core, aboard.flight)
+            flights.land(fly.key, aboard.flight, value)
+            return Landed(value)
+        while not aboard.flight.landed.is_set():
+            yield
+        return aboard.flight.outcome(aboard.number)
+
+    def invalidate(self, records: Sequence[Invalidation]) -> Actor:
+        """Apply *records* command by command; return their places."""
+        exchange = self.steps.invalidate(records, records)
+        replies = []
+        for command in parsed(exchange):
+            yield
+            replies.append(self.server.execute(command))
+        return self.steps.placed(records, replies)
 
     def on_server(self, step: Any) -> Actor:
         """Run a step command by command; others' commands may come between any two."""
@@ -181,15 +220,17 @@ class World:
 
 
 def run(actors: list[Actor], schedule: Iterator[tuple[int, int]]) -> None:
-    """Step the actors in the order of *schedule*, pairs of who and how often; then let each finish in turn."""
+    """Step the actors in the order of *schedule*, pairs of who and how often; then let all finish by turns."""
     alive = list(actors)
     for who, times in schedule:
         for _ in range(times):
             if not alive:
                 return
             _step(alive, who % len(alive))
+    turn = 0
     while alive:
-        _step(alive, 0)
+        _step(alive, turn % len(alive))
+        turn += 1
 
 
 def _step(alive: list[Actor], at: int) -> None:

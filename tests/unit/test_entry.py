@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staleproof.entry import START_BYTES, TIMED, TIMES_BYTES, Entry, born_at, decode, encode, ended_at
+from staleproof.entry import START_BYTES, TIMED, TIMES_BYTES, Entry, born_at, decode, encode, ended, prolonged
 from staleproof.errors import ConfigurationError
 from staleproof.policies.judgement import Miss, Partial, judge
 from staleproof.tags import ROOT, TAG_ID_BYTES, VERSION_BYTES, tag_id
@@ -88,25 +88,38 @@ def test_todays_format_is_the_last_released_one() -> None:
 
 @given(entry=entries(), moment=U64)
 def test_an_end_is_moved_and_nothing_else(entry: Entry, moment: int) -> None:
-    """A softly evicted entry differs in its end and in being timed; a wrong guess of its end moves nothing."""
+    """A prolonged entry differs in its end and in being timed; a wrong guess of its end moves nothing."""
     raw = encode(entry)
-    moved = ended_at(raw, moment, seen_ms=entry.expires_ms)
+    moved = prolonged(raw, entry.expires_ms, moment)
     assert moved is not None
     read = decode(moved)
     assert read is not None
-    assert read._replace(payload=bytes(read.payload)) == entry._replace(expires_ms=moment, flags=TIMED)
-    assert ended_at(raw, moment, seen_ms=entry.expires_ms ^ 1) is None
+    flags = TIMED if moment != entry.expires_ms else entry.flags
+    assert read._replace(payload=bytes(read.payload)) == entry._replace(expires_ms=moment, flags=flags)
+    assert prolonged(raw, entry.expires_ms ^ 1, moment) is None
     assert born_at(raw) == entry.born_ms
     assert born_at(raw[: START_BYTES + len(entry.ids)]) is None
 
 
+@given(entry=entries(), moment=U64, now_ms=U64)
+def test_what_was_ended_is_over_by_any_clock_and_stays_so(entry: Entry, moment: int, now_ms: int) -> None:
+    """The mark decides, not the moment; and nobody prolongs what is over."""
+    over = ended(encode(entry), moment)
+    assert over is not None
+    read = decode(over)
+    assert read is not None
+    assert read.is_over(now_ms)
+    assert read.expires_ms == moment
+    assert prolonged(over, moment, now_ms) is None
+
+
 @given(raw=st.binary(max_size=80), start=st.sampled_from([b"", b"\xe1", b"\xe2", b"\xe2\0\1\0\1\0\0\0"]))
 def test_what_is_no_entry_has_no_end(raw: bytes, start: bytes) -> None:
-    """Any bytes may lie under a key: moving the end of them is refused or leaves an entry, never an error."""
-    moved = ended_at(start + raw, 5)
+    """Any bytes may lie under a key: ending them is refused or leaves an entry, never an error."""
+    moved = ended(start + raw, 5)
     assert moved is None or (moved[0] == 0xE2 and len(moved) == len(start + raw))
+    prolonged(start + raw, 0, 5)
     born_at(start + raw)
-
 
 
 def test_too_many_or_unpaired_tags_are_refused() -> None:

@@ -7,7 +7,7 @@ Layout, little-endian, format 2::
     1       1      codec in the low four bits (`staleproof.codecs`), compression in the high four
     2       2      n, the number of tags, the namespace's root first
     4       2      how many of them the template named, the root included; the rest came from the result
-    6       2      flags: 1 `TIMED`, the server may keep it beyond `expires`
+    6       2      flags: 1 `TIMED`, the server may keep it beyond `expires`; 2 `OVER`, it was invalidated softly then
     8       6 n    tag ids
     8+6n    8 n    tag versions
     8+14n   8      born: UTC milliseconds at which the load began
@@ -24,8 +24,9 @@ Everything that a hit requires stands at the beginning: an entry is one exactly 
 cannot be read is a miss (`None`), never an error: a newer release's format, a truncated value and another program's
 key are all met in a shared cache.
 
-A `TIMED` entry stays on the server after its end, to be served stale while another is loaded. Its end can be moved in
-place (`ended_at`), which is how a key is invalidated softly.
+A `TIMED` entry stays on the server after its end, to be served stale while another is loaded. A key is invalidated
+softly by marking its entry `OVER` in place; its end then says since when. The mark decides and not the moment: the clocks
+of those who write and of those who read may differ.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 FORMAT = 0xE2
 FIRST_FORMAT = 0xE1
 TIMED = 1
+OVER = 2
 MAX_TAGS = 3_900  # all of them in one command, below the 3,999 arguments of ElastiCache Serverless
 HEAD_MARGIN = 32
 MAX_COST_US = 2**32 - 1
@@ -89,7 +91,9 @@ class Entry(NamedTuple):
         return START_BYTES + len(self.ids) + len(self.versions) + TIMES_BYTES + len(self.payload)
 
     def is_over(self, now_ms: int) -> bool:
-        """Say whether its own clock has run out; without `TIMED` the server judges that, by forgetting it."""
+        """Say whether it is stale by itself; without `TIMED` the server judges its time, by forgetting it."""
+        if self.flags & OVER:
+            return True
         return bool(self.flags & TIMED and self.expires_ms) and now_ms >= self.expires_ms
 
 
@@ -165,23 +169,23 @@ def carries(head: bytes, tags: Sequence[TagId], versions: Sequence[bytes]) -> bo
     )
 
 
-def ended_at(raw: bytes, expires_ms: int, *, seen_ms: int | None = None) -> bytes | None:
-    """Return *raw* with its end moved to *expires_ms*, or None if its end cannot be moved.
-
-    Args:
-        raw: a stored entry.
-        expires_ms: UTC milliseconds of the new end.
-        seen_ms: the end it must still have; None for any.
-    """
+def prolonged(raw: bytes, seen_ms: int, expires_ms: int) -> bytes | None:
+    """Return *raw* with its end moved from *seen_ms* to *expires_ms*, or None if that is not its end, or it is over."""
     at = end_offset(raw)
-    if at is None or (
-        seen_ms is not None and _TWO_TIMES.unpack_from(raw, at - _EXPIRES_AFTER_BORN)[1] != seen_ms
-    ):
+    if at is None or raw[_FLAGS_AT] & OVER or raw[at : at + 8] != seen_ms.to_bytes(8, "little"):
         return None
-    if seen_ms == expires_ms:
-        return raw
-    flagged = raw[:_FLAGS_AT] + TIMED.to_bytes(2, "little") + raw[START_BYTES:at]
-    return flagged + expires_ms.to_bytes(8, "little") + raw[at + 8 :]
+    return raw if seen_ms == expires_ms else _marked(raw, at, TIMED, expires_ms)
+
+
+def ended(raw: bytes, at_ms: int) -> bytes | None:
+    """Return *raw* as it is once it was invalidated softly at *at_ms*, or None if it cannot be marked so."""
+    at = end_offset(raw)
+    return None if at is None else _marked(raw, at, TIMED | OVER, at_ms)
+
+
+def _marked(raw: bytes, at: int, flags: int, expires_ms: int) -> bytes:
+    start = raw[:_FLAGS_AT] + flags.to_bytes(2, "little")
+    return start + raw[START_BYTES:at] + expires_ms.to_bytes(8, "little") + raw[at + 8 :]
 
 
 def end_offset(raw: bytes) -> int | None:

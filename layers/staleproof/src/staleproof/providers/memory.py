@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.entry import ended_at, head_bytes
+from staleproof.entry import ended, head_bytes, prolonged
 from staleproof.keys import Keyspace
 from staleproof.policies import guard as guards
 from staleproof.ports import (
@@ -169,7 +169,7 @@ class MemoryProvider(MemoryFollower):
         """See `Provider.expire`."""
         with self._lock:
             name, entries = self.keys.entry(key), self._cells.entries
-            moved = ended_at(entries.peek(name) or b"", expires_ms, seen_ms=seen_ms)
+            moved = prolonged(entries.peek(name) or b"", seen_ms, expires_ms)
             if moved is not None:
                 entries.set(name, moved, ttl=_seconds(ttl_ms))
             return moved is not None
@@ -214,11 +214,11 @@ class MemoryProvider(MemoryFollower):
                 self._cells.versions.amend(name, version)
         for key in invalidation.evicted:
             name = self.keys.entry(key)
-            ended = ended_at(self._cells.entries.peek(name) or b"", invalidation.at_ms)
-            if ended is None:
+            stale = ended(self._cells.entries.peek(name) or b"", invalidation.at_ms)
+            if stale is None:
                 self._cells.entries.delete(name)
             else:
-                self._cells.entries.amend(name, ended)
+                self._cells.entries.amend(name, stale)
             self._cells.leases.delete(self.keys.lease(key))
 
     def _bump(self, tags: Sequence[TagId]) -> None:

@@ -112,6 +112,7 @@ class SoftContract:
         assert provider.read("key", [])[0] == entry([A], [version], expires_ms=LATER + 9)
         provider.invalidate([invalidation(keys=("key",), soft=True, at_ms=1_000)])
         assert not provider.expire("key", LATER + 9, LATER + 99, MINUTE)
+        assert not provider.expire("key", 1_000, LATER, MINUTE)
         assert not provider.expire("none", 0, LATER, MINUTE)
 
     def test_a_life_is_prolonged_or_cut(self, provider: Provider, elapse: Elapse) -> None:

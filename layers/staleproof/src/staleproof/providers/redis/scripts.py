@@ -80,9 +80,9 @@ local function end_of(key)
   if redis.call('STRLEN', key) < at + 24 then return nil end
   return at
 end
-local function move(key, at, moment)
+local function move(key, at, moment, flags)
   redis.call('SETRANGE', key, at, moment)
-  redis.call('SETRANGE', key, 6, '\\1\\0')
+  redis.call('SETRANGE', key, 6, flags .. '\\0')
 end
 """
 
@@ -91,7 +91,8 @@ EXPIRE = _script(
     + b"""
 local at = end_of(KEYS[1])
 if not at or redis.call('GETRANGE', KEYS[1], at, at + 7) ~= ARGV[1] then return 0 end
-if ARGV[1] ~= ARGV[2] then move(KEYS[1], at, ARGV[2]) end
+if string.byte(redis.call('GETRANGE', KEYS[1], 6, 6)) % 4 >= 2 then return 0 end
+if ARGV[1] ~= ARGV[2] then move(KEYS[1], at, ARGV[2], '\\1') end
 if ARGV[3] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
 """
@@ -114,7 +115,7 @@ SOFTEN_KEY = _script(
 redis.call('UNLINK', KEYS[2])
 local at = end_of(KEYS[1])
 if not at then redis.call('UNLINK', KEYS[1]) return 0 end
-move(KEYS[1], at, ARGV[1])
+move(KEYS[1], at, ARGV[1], '\\3')
 return 1
 """
 )
