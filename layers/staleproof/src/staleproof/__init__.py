@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from staleproof.cache.loading import LoadContext, depends, loading
     from staleproof.cache.missing import MISSING, Missing
     from staleproof.cache.near import NearCache
+    from staleproof.decorators.anywhere import cache_put, cacheable, cacheable_many, evicts
+    from staleproof.decorators.transactions import after_commit, commit_with
     from staleproof.errors import (
         CacheError,
         CircuitOpenError,
@@ -57,9 +59,15 @@ _HOMES = {
     "ProviderRejectedError": "errors",
     "ProviderUnavailableError": "errors",
     "STRICT": "policies.policy",
+    "after_commit": "decorators.transactions",
     "ambient": "keys",
     "bounded": "policies.policy",
+    "cache_put": "decorators.anywhere",
+    "cacheable": "decorators.anywhere",
+    "cacheable_many": "decorators.anywhere",
+    "commit_with": "decorators.transactions",
     "depends": "cache.loading",
+    "evicts": "decorators.anywhere",
     "formatter": "keys",
     "key": "keys",
     "loading": "cache.loading",
@@ -89,9 +97,15 @@ __all__ = [
     "ProviderError",
     "ProviderRejectedError",
     "ProviderUnavailableError",
+    "after_commit",
     "ambient",
     "bounded",
+    "cache_put",
+    "cacheable",
+    "cacheable_many",
+    "commit_with",
     "depends",
+    "evicts",
     "formatter",
     "key",
     "loading",

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING
 
-from staleproof import config, decorators
-from staleproof.cache.awaiting import AwaitingOperations
-from staleproof.cache.blocking import BlockingOperations
+from staleproof import config
+from staleproof.decorators.awaiting import AwaitingDecorators
+from staleproof.decorators.blocking import BlockingDecorators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
-    from staleproof.cache.cached import AsyncCached, AsyncDecorator, Cached, Decorator
     from staleproof.config import Settings
-    from staleproof.policies.policy import Policy
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
-class Cache(BlockingOperations):
+class Cache(BlockingDecorators):
     """A cache for blocking code. Thread-safe; make one a process, at module scope.
 
     Example:
@@ -62,39 +57,8 @@ class Cache(BlockingOperations):
         for each in (self, *self._siblings.values()):
             config.reconfigure(each, settings)
 
-    def cacheable(
-        self,
-        key: str,
-        *,
-        tags: Sequence[str] = (),
-        tags_from: Callable[[Any], Iterable[str]] | None = None,
-        row_version: Callable[[Any], int | None] | None = None,
-        policy: Policy | None = None,
-    ) -> Decorator:
-        """Cache a function's results under a template over its parameters.
 
-        Args:
-            key: such as `"product:{product_id}"`; `{user.id}` reads an attribute.
-            tags: templates of the tags known before the load.
-            tags_from: tags that only the result names.
-            row_version: the version of the source row behind the result, for sources that may lag.
-            policy: how to keep results; the cache's own by default.
-
-        Raises:
-            ConfigurationError: at decoration, if a template names an unknown parameter, the result's type cannot be
-                cached, or the function is a coroutine function.
-        """
-
-        def decorate(function: Callable[P, T]) -> Cached[P, T]:
-            blueprint = decorators.Blueprint(
-                self, function, key, tags=tags, tags_from=tags_from, row_version=row_version, policy=policy
-            )
-            return cast("Cached[P, T]", decorators.cacheable(self, blueprint))
-
-        return decorate
-
-
-class AsyncCache(AwaitingOperations):
+class AsyncCache(AwaitingDecorators):
     """A cache for asyncio code; the same methods, awaited. Use it from one event loop at a time."""
 
     @classmethod
@@ -114,22 +78,3 @@ class AsyncCache(AwaitingOperations):
         """See `Cache.reconfigure`."""
         for each in (self, *self._siblings.values()):
             config.reconfigure(each, settings)
-
-    def cacheable(
-        self,
-        key: str,
-        *,
-        tags: Sequence[str] = (),
-        tags_from: Callable[[Any], Iterable[str]] | None = None,
-        row_version: Callable[[Any], int | None] | None = None,
-        policy: Policy | None = None,
-    ) -> AsyncDecorator:
-        """See `Cache.cacheable`; decorates coroutine functions."""
-
-        def decorate(function: Callable[P, Coroutine[Any, Any, T]]) -> AsyncCached[P, T]:
-            blueprint = decorators.Blueprint(
-                self, function, key, tags=tags, tags_from=tags_from, row_version=row_version, policy=policy
-            )
-            return cast("AsyncCached[P, T]", decorators.async_cacheable(self, blueprint))
-
-        return decorate

@@ -1,0 +1,163 @@
+"""`Shape` and `Blueprint`: what decoration found out about one function, and how its arguments make a `Call`.
+
+A shape needs no cache: templates are checked when the module is imported, also where the cache is named and made later.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from staleproof.cache.call import Call, Habit
+from staleproof.decorators import compiling
+from staleproof.decorators.colour import name_of
+from staleproof.decorators.expressions import call_expression, key_expression, tag_expressions
+from staleproof.errors import ConfigurationError
+from staleproof.policies.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from staleproof.cache.face import Face
+    from staleproof.cache.near import Copy
+    from staleproof.decorators.options import Options
+
+
+class Shape:
+    """A function and how it is to be cached, checked as far as it can be without a cache.
+
+    Args:
+        function: the decorated function.
+        options: what its decorator was told.
+
+    Raises:
+        ConfigurationError: a template names an unknown parameter, or the result's type cannot be cached.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: Options) -> None:
+        self.function = function
+        self.options = options
+        try:
+            self.signature = inspect.signature(function)
+            self.scope = self.see(self.signature)
+            self.key_source = key_expression(self.scope, function, options.key, options.prefix)
+            self.tag_sources = tag_expressions(self.scope, options.tags or ())
+            self.key = compiling.text_renderer(self.scope, self.key_source)
+            self.tags = compiling.tuple_renderer(self.scope, self.tag_sources)
+            self.when = self._condition(options.when)
+            self.kind = self.stored(function)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name_of(function)}: {error}") from error.__cause__
+
+    def _condition(self, when: Callable[..., bool] | None) -> Callable[..., bool] | None:
+        if when is None:
+            return None
+        scope = self.conditional(self.signature)
+        return compiling.predicate(scope, call_expression(scope, when, "when"))
+
+    def see(self, signature: inspect.Signature) -> inspect.Signature:
+        """Return *signature* with whatever else keys and tags may name."""
+        return signature
+
+    def conditional(self, signature: inspect.Signature) -> inspect.Signature:
+        """Return *signature* with whatever else `when` may name."""
+        return signature
+
+    def stored(self, function: Callable[..., Any]) -> Any:
+        """Return the type of what is stored."""
+        return result_type(function)
+
+    @property
+    def tags_follow_from_key(self) -> bool:
+        """Whether calls with one key have the same tags: the hit path looks at the key alone."""
+        return all(self.key_source.decides(tag) for tag in self.tag_sources)
+
+
+class Blueprint:
+    """A shape over a cache: makes calls, and follows the policy that its options name.
+
+    Attributes:
+        policy: how results are kept now.
+        shelf: where the function's near copies are found by key alone; or None.
+        call: takes the arguments and returns the `Call`.
+    """
+
+    def __init__(self, face: Face, shape: Shape) -> None:
+        self.face = face
+        self.shape = shape
+        self.habit = Habit()
+        self.shelf: dict[str, Copy] | None = {} if shape.tags_follow_from_key else None
+        self.call = compiling.call_renderer(shape.scope, shape.key_source, shape.tag_sources, self.make)
+        self.policy: Policy
+        self._listeners: list[Callable[[], None]] = []
+        try:
+            self._follow()
+            self.codec = (shape.options.codec or face).codec_for(shape.kind)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name_of(shape.function)}: {error}") from error.__cause__
+        if self.follows:
+            face.on_policies(self._follow)
+
+    @property
+    def follows(self) -> bool:
+        """Whether the policy is the settings' to replace."""
+        return not isinstance(self.shape.options.policy, Policy)
+
+    def make(self, key: str, tags: tuple[str, ...]) -> Call:
+        """Return the call of *key*."""
+        options = self.shape.options
+        return Call(
+            key,
+            tags,
+            self.policy,
+            self.codec,
+            options.tags_from,
+            options.row_version,
+            self.shelf,
+            options.unless,
+            self.habit,
+        )
+
+    def on_policy(self, listener: Callable[[], None]) -> None:
+        """Call *listener* whenever the policy has been replaced."""
+        self._listeners.append(listener)
+
+    def _follow(self) -> None:
+        self.policy = self.face.policy_of(self.shape.options.policy)
+        for listener in self._listeners:
+            listener()
+
+
+def result_type(function: Callable[..., Any]) -> Any:
+    """Resolve the result's annotation alone: parameters may well be annotated for type checkers only.
+
+    Raises:
+        ConfigurationError: it names what is not there at run time.
+    """
+    plain = inspect.unwrap(function)
+    written = getattr(plain, "__annotations__", {}).get("return", Any)
+    if written is None:
+        return type(None)
+    stand_in = type("Result", (), {"__annotations__": {"result": written}, "__module__": plain.__module__})
+    try:
+        return get_type_hints(stand_in, globalns=getattr(plain, "__globals__", {}))["result"]
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:
+        raise ConfigurationError(
+            f"the result's annotation {written!r} cannot be resolved: {error}; import the type where the function is "
+            "defined, outside of TYPE_CHECKING"
+        ) from error
+
+
+def value_type(function: Callable[..., Any]) -> Any:
+    """Return the type of a mapping result's values, `Any` if its annotation does not tell.
+
+    Raises:
+        ConfigurationError: the annotation is of no mapping.
+    """
+    kind = result_type(function)
+    origin, arguments = get_origin(kind) or kind, get_args(kind)
+    if kind is not Any and not (isinstance(origin, type) and hasattr(origin, "keys")):
+        raise ConfigurationError(
+            f"the result is annotated {kind!r}; return a dict from each id to its value, such as dict[int, Product]"
+        )
+    return arguments[1] if len(arguments) == 2 else Any  # noqa: PLR2004 - of keys and of values
