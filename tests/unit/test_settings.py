@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import sys
 from typing import Any
 
 import pytest
@@ -208,6 +209,16 @@ def test_a_library_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPat
         options(read(compression="zstd"))
 
 
+@pytest.mark.parametrize("make", [provider, async_provider])
+def test_without_the_client_library_its_extra_is_named(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address of a server needs the client library; without it the fault says what to install."""
+    for name in [each for each in sys.modules if each.startswith(("staleproof.providers.redis", "redis."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigurationError, match=r"needs the Redis client; install staleproof\[redis\]"):
+        make(read(cache_url="redis://h"))
+
+
 def test_a_running_cache_takes_new_settings() -> None:
     """Policies, the off switch and the breaker reach a cache and its siblings; what they decorate follows."""
     cache = Cache.from_settings(read(providers={"sessions": {"url": "memory://", "namespace": "sessions"}}))
@@ -236,6 +247,7 @@ def test_a_running_cache_takes_new_settings() -> None:
         ("TIMEOUT", "2h", "timeout='2h' is more than an hour; write"),
         ("RELOAD_EVERY", "2d", "reload_every='2d' is more than a day; write"),
         ("MAX_CONNECTIONS", "many", "max_connections='many' must be a whole number of 1 or more"),
+        ("NAMESPACE", " ", "namespace=' ' is no text; write one, in quotes"),
         ("BREAKER_FAILURES", "-1", "breaker.failures='-1' must be a whole number"),
         ("OFF", "perhaps", "off='perhaps' is neither on nor off; write true or false"),
         ("NEAR_MAX_BYTES", "64 stones", "near.max_bytes='64 stones' is no size; write bytes, or '64MB'"),
