@@ -143,6 +143,6 @@ def _server(settings: Settings, name: str) -> ServerSettings:
 
 
 def _extra(error: ModuleNotFoundError) -> Exception:
-    if error.name not in {"redis", "hiredis"}:
+    if (error.name or "").partition(".")[0] not in {"redis", "hiredis"}:
         return error
     return ConfigurationError("this cache_url needs the Redis client; install staleproof[redis]")
