@@ -28,7 +28,8 @@ if TYPE_CHECKING:
         ProviderRejectedError,
         ProviderUnavailableError,
     )
-    from staleproof.faces import AsyncCache, Cache
+    from staleproof.faces.awaiting import AsyncCache
+    from staleproof.faces.blocking import Cache
     from staleproof.keys import ambient, formatter, key
     from staleproof.policies.breaker import Breaker
     from staleproof.policies.policy import STRICT, Consistency, Policy, bounded
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AsyncCache": "faces",
+    "AsyncCache": "faces.awaiting",
     "AsyncCached": "cache.cached",
     "Breaker": "policies.breaker",
-    "Cache": "faces",
+    "Cache": "faces.blocking",
     "CacheError": "errors",
     "Cached": "cache.cached",
     "CircuitOpenError": "errors",

@@ -1,11 +1,10 @@
-"""`Cache` and `AsyncCache`, as applications meet them: operations, decorators, and construction from settings."""
+"""`Cache`, for blocking code: operations, decorators, and construction from settings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from staleproof import config
-from staleproof.decorators.awaiting import AwaitingDecorators
 from staleproof.decorators.blocking import BlockingDecorators
 
 if TYPE_CHECKING:
@@ -54,27 +53,5 @@ class Cache(BlockingDecorators):
 
     def reconfigure(self, settings: Settings) -> None:
         """Take from *settings* what may change while running; the listener for a `staleproof.config.Reloader`."""
-        for each in (self, *self._siblings.values()):
-            config.reconfigure(each, settings)
-
-
-class AsyncCache(AwaitingDecorators):
-    """A cache for asyncio code; the same methods, awaited. Use it from one event loop at a time."""
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> AsyncCache:
-        """See `Cache.from_settings`."""
-        further = config.async_providers(settings)
-        cache = cls(config.async_provider(settings), providers=further, **config.options(settings))
-        cache.reconfigure(settings)
-        return cache
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> AsyncCache:
-        """See `Cache.from_env`."""
-        return cls.from_settings(config.Settings.from_env(environ, **arguments))
-
-    def reconfigure(self, settings: Settings) -> None:
-        """See `Cache.reconfigure`."""
         for each in (self, *self._siblings.values()):
             config.reconfigure(each, settings)
