@@ -25,8 +25,8 @@ cannot be read is a miss (`None`), never an error: a newer release's format, a t
 key are all met in a shared cache.
 
 A `TIMED` entry stays on the server after its end, to be served stale while another is loaded. A key is invalidated
-softly by marking its entry `OVER` in place; its end then says since when. The mark decides and not the moment: the clocks
-of those who write and of those who read may differ.
+softly by marking its entry `OVER` in place; its end then says since when. The mark decides, not the moment: clocks
+differ between those who write and those who read.
 """
 
 from __future__ import annotations

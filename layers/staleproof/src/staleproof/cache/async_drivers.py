@@ -75,7 +75,7 @@ class AsyncDriver:
 
     async def ask(self, command: ProviderCommand) -> Any:
         """See `Driver.ask`."""
-        breaker = self._core.breaker
+        breaker = self._core.breaker_for(command)
         breaker.check()
         try:
             if self._core.deferred:

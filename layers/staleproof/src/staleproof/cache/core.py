@@ -95,6 +95,8 @@ class Core:
         self.near = near
         self.clock = clock
         self.breaker = breaker or Breaker(clock=clock)
+        self.reader_breaker = Breaker(clock=clock)
+        """Of the reader endpoint: while it is open, the primary answers."""
         self.statistics = Statistics()
         self.compression: Algorithm = compression
         self.draw = draw
@@ -109,6 +111,10 @@ class Core:
         """When an idle entry was last prolonged, on the monotonic clock, by key."""
         self.uses: Remembered[int] = Remembered()
         """How often a key was loaded, for admission."""
+
+    def breaker_for(self, command: object) -> Breaker:
+        """Return the breaker of whom *command* asks."""
+        return self.reader_breaker if getattr(command, "reader", False) else self.breaker
 
     def now_ms(self) -> int:
         """Return UTC milliseconds."""

@@ -99,7 +99,7 @@ class Driver:
             ProviderUnavailableError: no answer, or the breaker is open.
             ProviderRejectedError: the server refused.
         """
-        breaker = self._core.breaker
+        breaker = self._core.breaker_for(command)
         breaker.check()
         try:
             if self._core.deferred:

@@ -45,12 +45,19 @@ class AsyncRedisProvider:
         connections: where the exchanges go; shared by the providers of several namespaces if you like.
         namespace: the namespace it serves.
         horizon_ms: how long the journal keeps a record that no link needs any more.
+        reader: the same namespace at the reader endpoint, for policies with `reader`; None without one.
     """
 
     def __init__(
-        self, connections: AsyncConnections, namespace: str, *, horizon_ms: int = JOURNAL_HORIZON_MS
+        self,
+        connections: AsyncConnections,
+        namespace: str,
+        *,
+        horizon_ms: int = JOURNAL_HORIZON_MS,
+        reader: AsyncRedisProvider | None = None,
     ) -> None:
         self.namespace = namespace
+        self.reader = reader
         self.keys = Keyspace(namespace)
         self._connections = connections
         self._exchange = connections.exchange
@@ -67,9 +74,18 @@ class AsyncRedisProvider:
         namespace: str,
         timeout: float = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        reader_url: str | None = None,
     ) -> AsyncRedisProvider:
-        """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply."""
-        return cls(AsyncConnections(url, timeout=timeout, max_connections=max_connections), namespace)
+        """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply.
+
+        *reader_url* is the endpoint of its replicas, for policies with `reader`.
+        """
+        reader = None
+        if reader_url is not None:
+            replicas = AsyncConnections(reader_url, timeout=timeout, max_connections=max_connections)
+            reader = cls(replicas, namespace)
+        connections = AsyncConnections(url, timeout=timeout, max_connections=max_connections)
+        return cls(connections, namespace, reader=reader)
 
     async def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
         try:
@@ -172,3 +188,5 @@ class AsyncRedisProvider:
     async def close(self) -> None:
         """Close idle connections; the next call reconnects."""
         await self._connections.close()
+        if self.reader is not None:
+            await self.reader.close()

@@ -43,12 +43,19 @@ class RedisProvider:
         connections: where the exchanges go; shared by the providers of several namespaces if you like.
         namespace: the namespace it serves.
         horizon_ms: how long the journal keeps a record that no link needs any more.
+        reader: the same namespace at the reader endpoint, for policies with `reader`; None without one.
     """
 
     def __init__(
-        self, connections: Connections, namespace: str, *, horizon_ms: int = JOURNAL_HORIZON_MS
+        self,
+        connections: Connections,
+        namespace: str,
+        *,
+        horizon_ms: int = JOURNAL_HORIZON_MS,
+        reader: RedisProvider | None = None,
     ) -> None:
         self.namespace = namespace
+        self.reader = reader
         self.keys = Keyspace(namespace)
         self._connections = connections
         self._exchange = connections.exchange
@@ -65,9 +72,18 @@ class RedisProvider:
         namespace: str,
         timeout: float = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        reader_url: str | None = None,
     ) -> RedisProvider:
-        """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply."""
-        return cls(Connections(url, timeout=timeout, max_connections=max_connections), namespace)
+        """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply.
+
+        *reader_url* is the endpoint of its replicas, for policies with `reader`.
+        """
+        reader = None
+        if reader_url is not None:
+            replicas = Connections(reader_url, timeout=timeout, max_connections=max_connections)
+            reader = cls(replicas, namespace)
+        connections = Connections(url, timeout=timeout, max_connections=max_connections)
+        return cls(connections, namespace, reader=reader)
 
     def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
         try:
@@ -194,3 +210,5 @@ class RedisProvider:
     def close(self) -> None:
         """Close idle connections; the next call reconnects."""
         self._connections.close()
+        if self.reader is not None:
+            self.reader.close()
