@@ -10,8 +10,10 @@ import redis
 
 from staleproof.clock import ManualClock
 from staleproof.providers.async_memory import AsyncMemoryProvider
+from staleproof.providers.async_tiered import AsyncTieredProvider
 from staleproof.providers.memory import MemoryProvider
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
+from staleproof.providers.tiered import TieredProvider
 from staleproof.stores import EVICTIONS
 from staleproof.testing import Blocking, FollowerContract, ProviderContract
 
@@ -52,6 +54,31 @@ class TestAsyncMemory(OnMemory, ProviderContract):
         return drop
 
 
+class TestTiered(OnMemory, ProviderContract):
+    @pytest.fixture
+    def provider(self, clock: ManualClock) -> TieredProvider:
+        return TieredProvider(MemoryProvider("contract", clock=clock), clock=clock)
+
+    @pytest.fixture
+    def evict(self, provider: Any) -> Callable[[bytes], None]:
+        drop: Callable[[bytes], None] = provider.remote.drop
+        return drop
+
+
+class TestAsyncTiered(OnMemory, ProviderContract):
+    @pytest.fixture
+    def provider(self, clock: ManualClock) -> Iterator[Any]:
+        remote = AsyncMemoryProvider("contract", clock=clock)
+        blocking = Blocking(AsyncTieredProvider(remote, clock=clock))
+        yield blocking
+        blocking.shut()
+
+    @pytest.fixture
+    def evict(self, provider: Any) -> Callable[[bytes], None]:
+        drop: Callable[[bytes], None] = provider.remote.inner.drop
+        return drop
+
+
 @pytest.mark.redis
 class OnRedis:
     @pytest.fixture
@@ -80,5 +107,22 @@ class TestAsyncRedis(OnRedis, ProviderContract):
     @pytest.fixture
     def provider(self, valkey_url: str, fresh_namespace: str) -> Iterator[Any]:
         blocking = Blocking(AsyncRedisProvider.from_url(valkey_url, namespace=fresh_namespace))
+        yield blocking
+        blocking.shut()
+
+
+class TestTieredRedis(OnRedis, ProviderContract):
+    @pytest.fixture
+    def provider(self, valkey_url: str, fresh_namespace: str) -> Iterator[TieredProvider]:
+        provider = TieredProvider(RedisProvider.from_url(valkey_url, namespace=fresh_namespace))
+        yield provider
+        provider.close()
+
+
+class TestAsyncTieredRedis(OnRedis, ProviderContract):
+    @pytest.fixture
+    def provider(self, valkey_url: str, fresh_namespace: str) -> Iterator[Any]:
+        remote = AsyncRedisProvider.from_url(valkey_url, namespace=fresh_namespace)
+        blocking = Blocking(AsyncTieredProvider(remote))
         yield blocking
         blocking.shut()
