@@ -1,4 +1,10 @@
-"""Support for tests: the contract that every provider passes, a blocking face for asyncio ones, a manual clock.
+"""Support for tests: of applications that cache, of providers of one's own, and of what happens when servers fail.
+
+For an application's tests (with pytest the fixtures of `staleproof.testing.plugin` do most of this):
+
+* `replaced(cache)`: within, a cache works in memory, on a clock that the test moves;
+* `off(cache)`: within, nothing is cached;
+* `assert_loads(1, cache)`, `recorded(cache)`: what the code under test loaded, and what it invalidated.
 
 A provider of your own proves itself with a few lines::
 
@@ -9,11 +15,43 @@ A provider of your own proves itself with a few lines::
         def evict(self, provider): ...
         @pytest.fixture
         def elapse(self): ...
+
+and a whole cache over it with `CacheContract`. `ChaosProvider` fails on purpose, the same way for the same seed.
+
+Names are resolved at first use: nobody pays for what a test does not use.
 """
 
-from staleproof.clock import ManualClock
-from staleproof.testing.blocking import Blocking
-from staleproof.testing.follower_contract import FollowerContract
-from staleproof.testing.provider_contract import ProviderContract
+from __future__ import annotations
 
-__all__ = ["Blocking", "FollowerContract", "ManualClock", "ProviderContract"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from staleproof.clock import ManualClock
+    from staleproof.testing.blocking import Blocking, BlockingCache
+    from staleproof.testing.follower_contract import FollowerContract
+    from staleproof.testing.provider_contract import ProviderContract
+
+_HOMES = {
+    "Blocking": "testing.blocking",
+    "BlockingCache": "testing.blocking",
+    "FollowerContract": "testing.follower_contract",
+    "ManualClock": "clock",
+    "ProviderContract": "testing.provider_contract",
+}
+
+__all__ = ["Blocking", "BlockingCache", "FollowerContract", "ManualClock", "ProviderContract"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the module that *name* lives in, once (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - at first use, like everything here
+
+    value: object = getattr(import_module(f"staleproof.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

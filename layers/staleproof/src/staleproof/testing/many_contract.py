@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from staleproof.policies import guard
 from staleproof.ports import Claim, Deposit, Want
 from staleproof.tags import ROOT
+from staleproof.testing.abilities import Able, needs
 from staleproof.testing.examples import MINE, MINUTE, OTHERS, A, B, invalidation
 
 if TYPE_CHECKING:
     from staleproof.ports import Provider
 
 
-class ManyContract:
+class ManyContract(Able):
     """Many at once is the same as one at a time, in one round trip."""
 
     def test_many_reads_are_reads(self, provider: Provider) -> None:
@@ -49,6 +50,7 @@ class ManyContract:
         assert [provider.read(key, [])[0] for key in ("kept", "evicted", "ever")] == [b"kept", None, b"ever"]
         assert provider.store_many([]) == []
 
+    @needs("scan")
     def test_a_scan_finds_every_key_of_its_namespace(self, provider: Provider) -> None:
         """All keys that stay stored come at least once, as their texts; leases, versions and digests do not."""
         keys = {f"key:{number}" for number in range(57)} | {"", "ü}:l", "{x}"}

@@ -6,6 +6,8 @@ Fixtures to supply:
 * `evict`: a function that removes one server key, given as bytes from `staleproof.keys.Keyspace`, behind the
   provider's back, as an eviction would;
 * `elapse`: a function that lets some seconds pass for the provider's server.
+
+What your server cannot do is said in `lacks` and `finest`: see `staleproof.testing.abilities`.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ from staleproof.events.invalidation import PART
 from staleproof.keys import Keyspace
 from staleproof.policies import guard
 from staleproof.tags import ROOT, VERSION_BYTES, tag_id
+from staleproof.testing.abilities import needs
 from staleproof.testing.examples import MINE, MINUTE, OTHERS, A, B, different_stripe, invalidation
+from staleproof.testing.limit_contract import LimitContract
 from staleproof.testing.many_contract import ManyContract
+from staleproof.testing.record_contract import RecordContract
 from staleproof.testing.soft_contract import SoftContract
 
 if TYPE_CHECKING:
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from staleproof.testing.examples import Elapse, Evict
 
 
-class ProviderContract(SoftContract, ManyContract):
+class ProviderContract(SoftContract, ManyContract, RecordContract, LimitContract):
     """Inherit, supply the fixtures, and every `test_` below runs against your provider."""
 
     # --- reading and storing -----------------------------------------------------------------------
@@ -71,9 +76,9 @@ class ProviderContract(SoftContract, ManyContract):
 
     def test_an_entry_expires(self, provider: Provider, elapse: Elapse) -> None:
         """An entry is gone after its time to live; one with none stays."""
-        provider.put("short", b"1", 40)
+        provider.put("short", b"1", self.brief_ms)
         provider.put("ever", b"2", 0)
-        elapse(0.06)
+        elapse(self.over)
         assert provider.read("short", [])[0] is None
         assert provider.read("ever", [])[0] == b"2"
 
@@ -82,17 +87,17 @@ class ProviderContract(SoftContract, ManyContract):
     ) -> None:
         """A version outlives the longest-lived entry that may be stored under it, for ever if need be."""
         ids = [A, B]
-        before = provider.snapshot(ids, 40, guard=False).versions
+        before = provider.snapshot(ids, self.brief_ms, guard=False).versions
         provider.snapshot([A], MINUTE, guard=False)
         provider.snapshot([B], 0, guard=False)
-        provider.snapshot(ids, 40, guard=False)
-        elapse(0.06)
+        provider.snapshot(ids, self.brief_ms, guard=False)
+        elapse(self.over)
         assert list(provider.read("key", ids)[1]) == list(before)
 
     def test_a_version_expires_if_nothing_is_stored(self, provider: Provider, elapse: Elapse) -> None:
         """A snapshot whose load never stored leaves nothing behind for ever."""
-        provider.snapshot([A], 40, guard=False)
-        elapse(0.06)
+        provider.snapshot([A], self.brief_ms, guard=False)
+        elapse(self.over)
         assert list(provider.read("key", [A])[1]) == [None]
 
     # --- versions and leases ------------------------------------------------------------------------
@@ -135,8 +140,8 @@ class ProviderContract(SoftContract, ManyContract):
 
     def test_a_lease_runs_out(self, provider: Provider, elapse: Elapse) -> None:
         """A dead holder's lease is free after its time, and the late holder can no longer store."""
-        provider.begin("key", [A], MINE, 40, MINUTE, guard=False)
-        elapse(0.06)
+        provider.begin("key", [A], MINE, self.brief_ms, MINUTE, guard=False)
+        elapse(self.over)
         assert not provider.store("key", b"late", MINUTE, MINE)
         assert provider.begin("key", [A], OTHERS, MINUTE, MINUTE, guard=False).leased
 
@@ -183,6 +188,7 @@ class ProviderContract(SoftContract, ManyContract):
         assert len(provider.invalidate([invalidation("never", keys=("never",))])) == 1
         assert provider.invalidate([]) == []
 
+    @needs("large", "journal")
     def test_a_purge_of_ten_thousand_tags(self, provider: Provider) -> None:
         """All of them rotate in one call, and the journal carries them in small parts under one id."""
         tags = tuple(f"t{number}" for number in range(10_000))
@@ -200,6 +206,7 @@ class ProviderContract(SoftContract, ManyContract):
 
     # --- row versions -------------------------------------------------------------------------------
 
+    @needs("row fences")
     def test_row_fences_are_order_free(self, provider: Provider) -> None:
         """Whatever the order and number of invalidations, the greatest row version stands, and plain ones keep it."""
         huge = 2**63 + 1
@@ -210,11 +217,12 @@ class ProviderContract(SoftContract, ManyContract):
             expected = max(row for row in rows if row)
             assert list(provider.snapshot([tag_id(tag)], MINUTE, guard=False).min_versions) == [expected]
 
+    @needs("row fences")
     def test_a_row_fence_falls_after_the_lag(self, provider: Provider, elapse: Elapse) -> None:
         """The fence is short-lived, however often entries are stored under its tag."""
-        provider.invalidate([invalidation("a", row_version=5, lag_ms=60)])
+        provider.invalidate([invalidation("a", row_version=5, lag_ms=self.brief_ms)])
         provider.put("key", b"1", MINUTE)
-        elapse(0.09)
+        elapse(self.over)
         assert list(provider.snapshot([A], MINUTE, guard=False).min_versions) == [None]
 
     def test_a_row_version_without_a_lag_leaves_no_fence(self, provider: Provider) -> None:
@@ -233,6 +241,7 @@ class ProviderContract(SoftContract, ManyContract):
         assert guard.moved(before, after, [A])
         assert not guard.moved(before, after, [tag_id(different_stripe(A))])
 
+    @needs("evict")
     def test_a_lost_guard_counts_as_moved(self, provider: Provider, evict: Evict) -> None:
         """Evicted, evicted and bumped, or evicted and made anew: no load that began before may trust it."""
         keys = Keyspace(provider.namespace)
@@ -247,6 +256,7 @@ class ProviderContract(SoftContract, ManyContract):
 
     # --- the journal --------------------------------------------------------------------------------
 
+    @needs("journal")
     def test_the_journal_tells_what_was_applied(self, provider: Provider) -> None:
         """Records come back whole, in order, after the cursor, and each is at the place that was returned."""
         cursor = provider.journal_end()
@@ -257,11 +267,13 @@ class ProviderContract(SoftContract, ManyContract):
         assert (page.last, page.contiguous, page.complete) == (places[-1], True, True)
         assert provider.journal_end() == places[-1]
 
+    @needs("journal")
     def test_nothing_new_is_nothing_missed(self, provider: Provider) -> None:
         """A cursor at the end gets an empty, contiguous, complete page that leaves it where it is."""
         cursor = provider.journal_end()
         assert provider.journal(cursor, 10) == ([], cursor, True, True)
 
+    @needs("journal")
     def test_a_long_journal_comes_in_pages(self, provider: Provider) -> None:
         """Following page by page sees every record once."""
         cursor = provider.journal_end()
@@ -275,6 +287,7 @@ class ProviderContract(SoftContract, ManyContract):
             cursor, complete = page.last, page.complete
         assert seen == places
 
+    @needs("journal", "evict")
     def test_a_cursor_that_is_gone_is_a_gap(self, provider: Provider, evict: Evict) -> None:
         """After the journal was deleted, empty or re-created, a follower is told that it missed something."""
         keys = Keyspace(provider.namespace)
@@ -286,6 +299,7 @@ class ProviderContract(SoftContract, ManyContract):
         assert not page.contiguous
         assert len(page.records) <= 1
 
+    @needs("journal")
     def test_a_read_that_follows_sees_both(self, provider: Provider) -> None:
         """It returns what `journal` and `read` return, in one."""
         cursor = provider.journal_end()
@@ -297,6 +311,7 @@ class ProviderContract(SoftContract, ManyContract):
 
     # --- eviction -----------------------------------------------------------------------------------
 
+    @needs("evict")
     def test_an_evicted_version_never_comes_back(self, provider: Provider, evict: Evict) -> None:
         """A version made after an eviction differs, so entries of the old one stay misses (P6)."""
         (before,) = provider.snapshot([A], MINUTE, guard=False).versions
