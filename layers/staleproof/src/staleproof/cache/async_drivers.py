@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache import nesting
 from staleproof.cache.commands import Depart, Fly, Landed, Load, Pause, Read, ReadMany, Turn
-from staleproof.cache.drivers import LEADER, LOGGER, in_progress, no_loader
+from staleproof.cache.drivers import LEADER, in_progress, no_loader, tell_failure
 from staleproof.cache.flights import AsyncFlights, Flight
 from staleproof.cache.missing import MISSING
 from staleproof.cache.workers import has_background
@@ -168,5 +168,6 @@ class AsyncDriver:
 
     def _returned(self, task: asyncio.Task[Any]) -> None:
         self._departed.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            LOGGER.warning("a load in the background failed", exc_info=task.exception())
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            tell_failure(failure)

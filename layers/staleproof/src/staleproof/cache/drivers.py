@@ -6,7 +6,6 @@ traceback shows the plan's line. That includes `KeyboardInterrupt` and an asynci
 
 from __future__ import annotations
 
-import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-LOGGER = logging.getLogger("staleproof")
 LEADER = -1
 """The number of who runs a flight, or had it run: any question of its plan came later."""
 
@@ -46,6 +44,13 @@ def in_progress(key: Hashable) -> bool:
             return True
         context = context.outer
     return False
+
+
+def tell_failure(error: BaseException) -> None:
+    """Log what went wrong where nobody waits for it."""
+    import logging  # noqa: PLC0415 - most programs never need it, and a cold start pays for it
+
+    logging.getLogger("staleproof").warning("a load in the background failed", exc_info=error)
 
 
 class Driver:
@@ -167,5 +172,5 @@ class Driver:
     def _quietly(work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception:
-            LOGGER.warning("a load in the background failed", exc_info=True)
+        except Exception as error:
+            tell_failure(error)

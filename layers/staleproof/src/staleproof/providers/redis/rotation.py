@@ -44,12 +44,15 @@ class Rotation:
         tags = tuple([tag for each in invalidations for tag in each.tag_ids])
         bumps, unlinks = (self._packed_rotation if len(tags) <= FEW_TAGS else self._pack_rotation)(tags)
         packed = [*bumps]
+        soft = False
         for each in invalidations:
+            soft = soft or each.soft
             if each.row_version is not None and each.lag_ms:
                 packed += self._row_fences(each.tag_ids, each.row_version, each.lag_ms)
-        if not any(each.soft for each in invalidations):
+        if not soft:
             packed += unlinks
-            return packed + [self._evict(key) for each in invalidations for key in each.evicted]
+            packed += [self._evict(key) for each in invalidations if each.keys for key in each.evicted]
+            return packed
         for each in invalidations:
             packed += self._soften(each) if each.soft else self._remove(each)
         return packed

@@ -187,23 +187,23 @@ class Steps:
         return Snapshot(list(map(current, versions)), list(map(_row_version, rows)), held)
 
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:
-        """See `store_many`."""
-        (stored,) = yield from self.store_many([Deposit(key, entry, ttl_ms, lease)])
-        return stored
+        """See `store_many`; a hot path, so on its own."""
+        replies = yield commands(self._deposit(key, entry, ttl_ms, lease))
+        return bool(replies[1])
 
     def store_many(self, deposits: Sequence[Deposit]) -> Step[list[bool]]:
         """Stage each value, then promote it if the lease is ours; one round trip, no value inside a script."""
         if not deposits:
             return []
-        replies = yield commands([command for each in deposits for command in self._deposit(each)])
+        replies = yield commands([command for each in deposits for command in self._deposit(*each)])
         return [bool(reply) for reply in replies[1::2]]
 
-    def _deposit(self, deposit: Deposit) -> Iterator[Command]:
-        name = self.keys.entry(deposit.key)
-        staged = name + b":s" + deposit.lease
-        keep = ("1", STAGED_TTL_MS) if not deposit.ttl_ms else ("0", deposit.ttl_ms)
-        yield ("SET", staged, deposit.entry, "PX", keep[1])
-        yield self._call(PROMOTE, (self.keys.lease(deposit.key), name, staged), deposit.lease, keep[0])
+    def _deposit(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> tuple[Command, Command]:
+        name = self.keys.entry(key)
+        staged = name + b":s" + lease
+        keep = ("1", STAGED_TTL_MS) if not ttl_ms else ("0", ttl_ms)
+        promote = self._call(PROMOTE, (self.keys.lease(key), name, staged), lease, keep[0])
+        return ("SET", staged, entry, "PX", keep[1]), promote
 
     def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> Step[bool]:
         """See `Provider.expire`."""
