@@ -58,6 +58,8 @@ def test_both_faces_have_the_same_methods(module: str, sync_name: str, async_nam
         ("staleproof.providers.redis", "AsyncRedisProvider", "AsyncProvider"),
         ("staleproof.providers.memory", "MemoryProvider", "Provider"),
         ("staleproof.providers.async_memory", "AsyncMemoryProvider", "AsyncProvider"),
+        ("staleproof.providers.tiered", "TieredProvider", "Provider"),
+        ("staleproof.providers.async_tiered", "AsyncTieredProvider", "AsyncProvider"),
         ("staleproof.providers.redis", "RedisProvider", "Follower"),
         ("staleproof.providers.memory", "MemoryProvider", "Follower"),
     ],

@@ -18,8 +18,8 @@ from staleproof.ports import Claim, Deposit, Want
 from staleproof.providers.async_memory import AsyncMemoryProvider
 from staleproof.providers.async_tiered import AsyncTieredProvider
 from staleproof.providers.memory import MemoryProvider
+from staleproof.providers.near_entries import NearEntries
 from staleproof.providers.tiered import TieredProvider
-from staleproof.providers.tiered_steps import TieredSteps
 from staleproof.tags import ROOT, tag_id
 
 if TYPE_CHECKING:
@@ -392,6 +392,6 @@ def test_the_search_finds_what_is_broken(broken: str, monkeypatch: pytest.Monkey
             return True
             yield
 
-        monkeypatch.setattr(TieredSteps, "_in_step", unasked)
+        monkeypatch.setattr(NearEntries, "in_step", unasked)
     with pytest.raises((StaleReadError, BaseExceptionGroup)):
         test_no_order_of_steps_makes_a_read_stale()

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         Snapshot,
         Want,
     )
-    from staleproof.providers.tiered_steps import Step, TieredStatistics
+    from staleproof.providers.near_entries import Step
+    from staleproof.providers.tiered_steps import TieredStatistics
     from staleproof.tags import TagId
 
     R = TypeVar("R")
@@ -60,6 +61,11 @@ class AsyncTieredProvider:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             answer = await question(self.remote)
+
+    @property
+    def reader(self) -> Any:
+        """See `TieredProvider.reader`."""
+        return getattr(self.remote, "reader", None)
 
     @property
     def statistics(self) -> TieredStatistics:

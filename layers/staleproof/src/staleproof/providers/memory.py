@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.entry import ended, head_bytes, prolonged
 from staleproof.keys import Keyspace
-from staleproof.policies import guard as guards
 from staleproof.ports import (
     JOURNAL_HORIZON_MS,
     TRIM_EVERY,
@@ -115,7 +114,7 @@ class MemoryProvider(MemoryFollower):
         with self._lock:
             versions = [self._version(tag, tag_ttl_ms) for tag in tags]
             least = [self._cells.fence(self.keys.min_version(tag)) for tag in tags]
-            return Snapshot(versions, least, self._guard() if guard else None)
+            return Snapshot(versions, least, self._cells.usable_guard() if guard else None)
 
     def _version(self, tag: TagId, ttl_ms: int) -> bytes:
         name, versions = self.keys.version(tag), self._cells.versions
@@ -125,12 +124,6 @@ class MemoryProvider(MemoryFollower):
             versions.set(name, version, ttl=_seconds(ttl_ms))
         versions.prolong(name, _seconds(ttl_ms))
         return current(version)
-
-    def _guard(self) -> bytes:
-        guard = self._cells.guard
-        if guard is None or not guards.usable(guard):
-            guard = self._cells.guard = guards.fresh(os.urandom(guards.EPOCH_BYTES))
-        return guard
 
     def begin(
         self, key: str, tags: Sequence[TagId], lease: bytes, lease_ms: int, tag_ttl_ms: int, *, guard: bool
@@ -189,7 +182,7 @@ class MemoryProvider(MemoryFollower):
     def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `Provider.invalidate`."""
         with self._lock:
-            self._bump([tag for each in invalidations for tag in each.tag_ids])
+            self._cells.bump([tag for each in invalidations for tag in each.tag_ids])
             for each in invalidations:
                 self._fence_rows(each)
             for each in invalidations:
@@ -220,14 +213,6 @@ class MemoryProvider(MemoryFollower):
             else:
                 self._cells.entries.amend(name, stale)
             self._cells.leases.delete(self.keys.lease(key))
-
-    def _bump(self, tags: Sequence[TagId]) -> None:
-        guard = bytearray(self._cells.guard or bytes(guards.GUARD_BYTES))
-        for slot in guards.slots(tags):
-            at = slot * guards.COUNTER_BYTES
-            counter = int.from_bytes(guard[at : at + guards.COUNTER_BYTES], "big") + 1
-            guard[at : at + guards.COUNTER_BYTES] = (counter % 2**32).to_bytes(guards.COUNTER_BYTES, "big")
-        self._cells.guard = bytes(guard)
 
     def _fence_rows(self, invalidation: Invalidation) -> None:
         if invalidation.row_version is None or not invalidation.lag_ms:

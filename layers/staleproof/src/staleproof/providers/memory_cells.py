@@ -15,13 +15,18 @@ A row fence that is evicted must not open the way to an old row (P6): `blanket`,
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from staleproof.policies import guard as guards
 from staleproof.stores import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from staleproof.clock import Clock
     from staleproof.stores import Removal
+    from staleproof.tags import TagId
 
 MAX_BOOKKEEPING = 1_000_000
 UNPASSABLE_ROW = 2**64
@@ -74,6 +79,21 @@ class Cells:
         known = self.fences.peek(name)
         least = row_version if known is None else max(known.row_version, row_version)
         self.fences.set(name, Fence(least, lag), ttl=lag)
+
+    def usable_guard(self) -> bytes:
+        """Return the guard, a fresh one if there is none that a load may rely on."""
+        if self.guard is None or not guards.usable(self.guard):
+            self.guard = guards.fresh(os.urandom(guards.EPOCH_BYTES))
+        return self.guard
+
+    def bump(self, tags: Sequence[TagId]) -> None:
+        """Move the counters that watch *tags*."""
+        guard = bytearray(self.guard or bytes(guards.GUARD_BYTES))
+        for slot in guards.slots(tags):
+            at = slot * guards.COUNTER_BYTES
+            counter = int.from_bytes(guard[at : at + guards.COUNTER_BYTES], "big") + 1
+            guard[at : at + guards.COUNTER_BYTES] = (counter % 2**32).to_bytes(guards.COUNTER_BYTES, "big")
+        self.guard = bytes(guard)
 
     def remove(self, name: bytes) -> None:
         """Forget what is called *name*, if it is an entry, a version, a lease or a fence."""

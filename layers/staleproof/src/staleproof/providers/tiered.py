@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         Snapshot,
         Want,
     )
-    from staleproof.providers.tiered_steps import Step, TieredStatistics
+    from staleproof.providers.near_entries import Step
+    from staleproof.providers.tiered_steps import TieredStatistics
     from staleproof.tags import TagId
 
     R = TypeVar("R")
@@ -82,6 +83,11 @@ class TieredProvider:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             answer = question(self.remote)
+
+    @property
+    def reader(self) -> Any:
+        """The remote provider's reader endpoint, if it has one: replicas answer without what is near."""
+        return getattr(self.remote, "reader", None)
 
     @property
     def statistics(self) -> TieredStatistics:
