@@ -47,7 +47,8 @@ class TieredProvider:
     """Entries in the process before *remote*; implements `Provider`.
 
     Unlike a near cache, which holds decoded values for calls whose policy allows a lag, it works below the cache: every
-    call gains, and every hit is still judged and decoded.
+    call gains, and every hit is still judged and decoded. With a bound of 0 it saves the transfer of values, not the
+    round trip: worth it where they are large or the network is paid for, not on the loopback (see decision 15).
 
     Args:
         remote: the provider behind it.
