@@ -179,7 +179,7 @@ def test_a_cache_comes_from_settings(face: Any) -> None:
 
 def test_bounds_of_in_process_copies_arrive() -> None:
     """The near cache holds what its settings allow, and the stores know the same orders."""
-    near = options(read(near={"max_bytes": "1kB", "eviction": "tinylfu"}))["near"]
+    near = options(read(near={"max_bytes": "1kB", "eviction": "tinylfu"}))["near"]()
     assert isinstance(near, NearCache)
     assert near._held._bounds == (10_000, 1_000)
     for eviction in SETTINGS["near.eviction"].meaning.split("`")[1::2]:

@@ -59,14 +59,14 @@ class Driver:
     Args:
         core: for its breaker and its statistics.
         provider: the cache server.
-        workers: for refreshes and detached loads; None where there is no background.
+        background: whether threads may work for refreshes and detached loads; None asks where it runs.
     """
 
-    def __init__(self, core: Core, provider: Provider, workers: Workers | None = None) -> None:
+    def __init__(self, core: Core, provider: Provider, *, background: bool | None = None) -> None:
         self._core = core
         self.provider = provider
         self.flights = Flights()
-        self.workers = workers or (Workers() if has_background() else None)
+        self.workers = Workers() if (has_background() if background is None else background) else None
 
     def run(self, plan: Plan[R], loader: Callable[..., Any] = no_loader, flight: Flight | None = None) -> R:
         """Run *plan* to its end, and return its result."""
@@ -172,5 +172,5 @@ class Driver:
     def _quietly(work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - counted, and whoever waits aboard gets it
             tell_failure(error)

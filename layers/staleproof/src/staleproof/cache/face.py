@@ -29,7 +29,7 @@ Unreachable: TypeAlias = Literal["raise", "defer"]
 MAX_LAG = 3_600.0
 MAX_REGION = 64
 MAX_CODECS = 1_024
-_MSGPACK: CodecFactory = MsgpackCodec()
+DEFAULT_CODEC: CodecFactory = MsgpackCodec()
 
 
 class Face:
@@ -40,8 +40,8 @@ class Face:
         region: the region in which this cache's own invalidations originate; links ship them to the others.
         policy: how values are kept where a call gives no policy of its own.
         policies: policies by name, for calls and decorators that name one.
-        near: True for a near cache of default size, one of your own, or False for none at all. It is
-            used by policies with a `staleness`.
+        near: True for a near cache of default size, one of your own, what makes one (each sibling has its own), or
+            False for none at all. It is used by policies with a `staleness`.
         clock: the source of time.
         breaker: when to stop asking a server that does not answer; one of your own, or the default.
         codec: how values are written.
@@ -57,10 +57,10 @@ class Face:
         region: str = "local",
         policy: Policy = DEFAULT_POLICY,
         policies: Mapping[str, Policy] | None = None,
-        near: NearCache | bool = True,
+        near: NearCache | Callable[[], NearCache] | bool = True,
         clock: Clock = SYSTEM_CLOCK,
         breaker: Breaker | None = None,
-        codec: CodecFactory = _MSGPACK,
+        codec: CodecFactory = DEFAULT_CODEC,
         compression: Algorithm = "lz4",
         unreachable: Unreachable = "raise",
     ) -> None:
@@ -72,6 +72,8 @@ class Face:
             raise ConfigurationError(f"unreachable={unreachable!r} is neither 'raise' nor 'defer'")
         if near is True:
             near = NearCache(clock=clock)
+        elif callable(near):
+            near = near()
         self.core = Core(
             namespace=namespace,
             region=region,

@@ -135,16 +135,24 @@ def fill_many(core: Core, batch: Batch, missing: dict[int, Miss]) -> Plan[None]:
             if not missing or patience.is_over():
                 break
             yield patience.pause()
-            for some in batches(list(missing)):
-                still = yield from read_some(core, batch, some)
-                for at in set(some) - set(still):
-                    core.statistics.waits += 1
-                    del missing[at]
+            yield from take_stored(core, batch, missing, list(missing))
         except ProviderUnavailableError as error:
             without_server(core, batch.calls[0], error)
             break
     if missing:
         yield from load_rest(core, batch, "patience")
+
+
+def take_stored(core: Core, batch: Batch, missing: dict[int, Miss], places: Sequence[int]) -> Plan[list[int]]:
+    """Take what others have stored at *places*, which is no longer *missing* then; return where that was."""
+    taken = []
+    for some in batches(places):
+        still = yield from read_some(core, batch, some)
+        taken += [at for at in some if at not in still]
+    for at in taken:
+        core.statistics.waits += 1
+        del missing[at]
+    return taken
 
 
 def fill_ours(core: Core, batch: Batch, missing: dict[int, Miss]) -> Plan[None]:
@@ -187,12 +195,9 @@ def take_news(
     core: Core, batch: Batch, missing: dict[int, Miss], begun: dict[int, Ours], news: list[int], lease: bytes
 ) -> Plan[None]:
     """Take what was stored between our look and our lease."""
-    for some in batches(news):
-        still = yield from read_some(core, batch, some)
-        for at in set(some) - set(still):
-            core.statistics.waits += 1
-            del missing[at], begun[at]
-            yield from give_back(batch.calls[at].key, lease)
+    for at in (yield from take_stored(core, batch, missing, news)):
+        del begun[at]
+        yield from give_back(batch.calls[at].key, lease)
 
 
 def load_some(core: Core, batch: Batch, begun: Mapping[int, Ours], lease: bytes) -> Plan[None]:

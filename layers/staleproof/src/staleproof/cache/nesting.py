@@ -7,7 +7,7 @@ versions is exact; and no stale value is served to a load either.
 
 Theory of operation: a context variable holds the load under way (`staleproof.cache.loading`); tasks inherit it, threads
 started by a loader do not. The near caches' hit path, which cannot afford to read it, is closed for everybody while any
-load of the process is under way (`NearCache.shown` is `NEVER`), and hits then take the next path, which asks the
+load of the process is under way (`NearStore.shown` is `NEVER`), and hits then take the next path, which asks the
 variable. A cache that is switched off closes its near cache the same way.
 """
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from staleproof.cache.loading import LoadContext
-    from staleproof.cache.near import NearCache
+    from staleproof.near.store import NearStore
 
 _current: ContextVar[LoadContext | None] = ContextVar("staleproof_load", default=None)
 _lock = threading.Lock()
-_near_caches: WeakSet[NearCache] = WeakSet()
-_closed: WeakSet[NearCache] = WeakSet()
+_near_caches: WeakSet[NearStore] = WeakSet()
+_closed: WeakSet[NearStore] = WeakSet()
 _under_way = 0
 
 
@@ -43,14 +43,14 @@ def inside() -> bool:
     return _current.get() is not None
 
 
-def register(near: NearCache) -> None:
+def register(near: NearStore) -> None:
     """Close *near*'s hit path whenever a load is under way."""
     with _lock:
         _near_caches.add(near)
         _show(near)
 
 
-def switch(near: NearCache, *, off: bool) -> None:
+def switch(near: NearStore, *, off: bool) -> None:
     """Close *near*'s hit path for good, or open it again."""
     with _lock:
         (_closed.add if off else _closed.discard)(near)
@@ -83,7 +83,7 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
-def _show(near: NearCache) -> None:
+def _show(near: NearStore) -> None:
     near.hide(hidden=_under_way > 0 or near in _closed)
 
 

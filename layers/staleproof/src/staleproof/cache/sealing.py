@@ -47,16 +47,7 @@ def sealed(
     row_version: int,
     life_ms: int,
 ) -> Entry | None:
-    """Return the entry of a value, or None if it is too large to be let in.
-
-    Args:
-        core: counts what is left out.
-        call: how the value is written.
-        ids: all tags, the call's own first.
-        versions: theirs, as they were before the load.
-        loaded: the value.
-        row_version: of its source row, 0 if unknown.
-        life_ms: for how long it is fresh, 0 for ever.
+    """Return the entry of a value under *versions*, fresh for *life_ms* (0 for ever), or None if it is not let in.
 
     Raises:
         CodecError: the value cannot be written.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from staleproof.cache.face import Face
     from staleproof.cache.near import NearCache
     from staleproof.codecs.codec import CodecFactory
@@ -82,14 +84,19 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def near_cache(settings: Settings) -> NearCache | bool:
-    """Return the near cache that *settings* describe, False if there is to be none."""
+def near_cache(settings: Settings) -> Callable[[], NearCache] | bool:
+    """Return what makes a near cache as *settings* describe it, False if there is to be none.
+
+    Each provider has its own; their `max_bytes` is one budget, which whoever holds most gives way in.
+    """
     near = settings.near
     if not near.enabled:
         return False
     from staleproof.cache.near import NearCache  # noqa: PLC0415
+    from staleproof.near.budget import Budget  # noqa: PLC0415
 
-    return NearCache(near.max_copies, max_bytes=near.max_bytes, eviction=near.eviction)
+    budget = Budget(near.max_bytes) if near.max_bytes is not None else None
+    return lambda: NearCache(near.max_copies, max_bytes=near.max_bytes, eviction=near.eviction, budget=budget)
 
 
 def codec(settings: Settings) -> CodecFactory:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from staleproof.cache import many, plans, reading, writing
+from staleproof.cache import many, nesting, plans, reading, writing
 from staleproof.cache.async_drivers import AsyncDriver
 from staleproof.cache.commands import Invalidate
 from staleproof.cache.core import Hit
-from staleproof.cache.face import Face
+from staleproof.cache.face import DEFAULT_CODEC, Face
 from staleproof.cache.missing import MISSING
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.codecs import MsgpackCodec
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.near.store import NearStore
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from staleproof.ports import AsyncProvider
 
 T = TypeVar("T")
-_MSGPACK: CodecFactory = MsgpackCodec()
 
 
 class Serving(Face):
@@ -42,7 +41,7 @@ class Serving(Face):
     Args:
         provider: the cache server.
         providers: further ones by name, see `on`.
-        background: whether refreshes may go on in tasks of their own; not in a Lambda function, by default.
+        background: whether refreshes may go on in tasks of their own; by default not in a Lambda function.
     """
 
     def __init__(
@@ -53,10 +52,10 @@ class Serving(Face):
         policy: Policy = DEFAULT_POLICY,
         policies: Mapping[str, Policy] | None = None,
         providers: Mapping[str, AsyncProvider] | None = None,
-        near: NearCache | bool = True,
+        near: NearCache | Callable[[], NearCache] | bool = True,
         clock: Clock = SYSTEM_CLOCK,
         breaker: Breaker | None = None,
-        codec: CodecFactory = _MSGPACK,
+        codec: CodecFactory = DEFAULT_CODEC,
         compression: Algorithm = "lz4",
         unreachable: Unreachable = "raise",
         background: bool | None = None,
@@ -72,8 +71,13 @@ class Serving(Face):
         }
         super().__init__(provider.namespace, near=near, breaker=breaker, **options)
         self.driver = AsyncDriver(self.core, provider, background=background)
+        self.core.statistics.provider = provider
+        if isinstance(getattr(provider, "local", None), NearStore):
+            nesting.register(provider.local)  # type: ignore[attr-defined]
         self._siblings: dict[str, Any] = {
-            name: type(self)(each, near=near is not False, background=background, **options)
+            name: type(self)(
+                each, near=near if callable(near) else near is not False, background=background, **options
+            )
             for name, each in (providers or {}).items()
         }
 
@@ -98,7 +102,7 @@ class Serving(Face):
 
     @provider.setter
     def provider(self, provider: AsyncProvider) -> None:
-        self.driver.provider = provider
+        self.driver.provider = self.core.statistics.provider = provider
 
     async def serve(self, call: Call, loader: Callable[[], Awaitable[T]]) -> T:
         """Answer *call*: a hit takes no plan, near or with one round trip; whatever else goes through the plans."""
@@ -121,7 +125,7 @@ class Serving(Face):
             return await self.driver.run(plans.cut_off(core, call, error), loader)
         verdict = core.judge(call, asked, observed)
         if isinstance(verdict, Hit) and not call.policy.tends:
-            core.statistics.hits += 1
+            core.statistics.hit(verdict)
             return verdict.value  # type: ignore[no-any-return]
         return await self.driver.run(plans.answer(core, call, verdict, None), loader)
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from staleproof.cache import many, plans, reading, writing
+from staleproof.cache import many, nesting, plans, reading, writing
 from staleproof.cache.commands import Invalidate
 from staleproof.cache.core import Hit
 from staleproof.cache.drivers import Driver
-from staleproof.cache.face import Face
+from staleproof.cache.face import DEFAULT_CODEC, Face
 from staleproof.cache.missing import MISSING
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.codecs import MsgpackCodec
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.near.store import NearStore
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from staleproof.cache.commands import ProviderCommand
     from staleproof.cache.face import Unreachable
     from staleproof.cache.near import NearCache
-    from staleproof.cache.workers import Workers
     from staleproof.codecs.codec import CodecFactory
     from staleproof.codecs.compression import Algorithm
     from staleproof.events import Invalidation
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from staleproof.ports import Provider
 
 T = TypeVar("T")
-_MSGPACK: CodecFactory = MsgpackCodec()
 
 
 class Serving(Face):
@@ -43,7 +41,8 @@ class Serving(Face):
     Args:
         provider: the cache server.
         providers: further ones by name, see `on`.
-        workers: threads for refreshes and for loads that may be left behind; of default size if None.
+        background: whether refreshes may go on in threads, and loads be left behind there; by default not in a Lambda
+            function.
     """
 
     def __init__(
@@ -54,13 +53,13 @@ class Serving(Face):
         policy: Policy = DEFAULT_POLICY,
         policies: Mapping[str, Policy] | None = None,
         providers: Mapping[str, Provider] | None = None,
-        near: NearCache | bool = True,
+        near: NearCache | Callable[[], NearCache] | bool = True,
         clock: Clock = SYSTEM_CLOCK,
         breaker: Breaker | None = None,
-        codec: CodecFactory = _MSGPACK,
+        codec: CodecFactory = DEFAULT_CODEC,
         compression: Algorithm = "lz4",
         unreachable: Unreachable = "raise",
-        workers: Workers | None = None,
+        background: bool | None = None,
     ) -> None:
         options: dict[str, Any] = {
             "region": region,
@@ -72,9 +71,14 @@ class Serving(Face):
             "unreachable": unreachable,
         }
         super().__init__(provider.namespace, near=near, breaker=breaker, **options)
-        self.driver = Driver(self.core, provider, workers)
+        self.driver = Driver(self.core, provider, background=background)
+        self.core.statistics.provider = provider
+        if isinstance(getattr(provider, "local", None), NearStore):
+            nesting.register(provider.local)  # type: ignore[attr-defined]
         self._siblings: dict[str, Any] = {
-            name: type(self)(each, near=near is not False, workers=workers, **options)
+            name: type(self)(
+                each, near=near if callable(near) else near is not False, background=background, **options
+            )
             for name, each in (providers or {}).items()
         }
 
@@ -99,7 +103,7 @@ class Serving(Face):
 
     @provider.setter
     def provider(self, provider: Provider) -> None:
-        self.driver.provider = provider
+        self.driver.provider = self.core.statistics.provider = provider
 
     def serve(self, call: Call, loader: Callable[[], T]) -> T:
         """Answer *call*: a hit takes no plan, near or with one round trip; whatever else goes through the plans."""
@@ -122,7 +126,7 @@ class Serving(Face):
             return self.driver.run(plans.cut_off(core, call, error), loader)  # type: ignore[no-any-return]
         verdict = core.judge(call, asked, observed)
         if isinstance(verdict, Hit) and not call.policy.tends:
-            core.statistics.hits += 1
+            core.statistics.hit(verdict)
             return verdict.value  # type: ignore[no-any-return]
         return self.driver.run(plans.answer(core, call, verdict, None), loader)  # type: ignore[no-any-return]
 

@@ -59,7 +59,7 @@ class AsyncRedisProvider:
         self.namespace = namespace
         self.reader = reader
         self.keys = Keyspace(namespace)
-        self._connections = connections
+        self.connections = connections
         self._exchange = connections.exchange
         self._steps = JournalSteps(self.keys)
         self._scripted = JournalSteps(self.keys, scripted=True)
@@ -101,13 +101,13 @@ class AsyncRedisProvider:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             replies = await self._exchange(exchange)
-            check(replies, self._connections, foreign=exchange.foreign)
+            check(replies, self.connections, foreign=exchange.foreign)
 
     async def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `AsyncProvider.read`; the hot path, so without a generator."""
         reply = (await self._exchange(Exchange(self._steps.look(key, tags), 1)))[0]
         if isinstance(reply, Exception):
-            raise failed(reply, self._connections)
+            raise failed(reply, self.connections)
         return Observed(reply[0], reply[1:])
 
     async def read_following(
@@ -164,7 +164,7 @@ class AsyncRedisProvider:
         if any(isinstance(reply, Exception) and is_foreign(reply) for reply in replies):
             await self._exchange(self._steps.drop_guard())
             replies = await self._exchange(exchange)
-        check(replies, self._connections)
+        check(replies, self.connections)
         if next(self._invalidations) % TRIM_EVERY == 0:
             await self.trim(self._horizon_ms)
         return self._steps.placed(parts, replies)
@@ -187,6 +187,6 @@ class AsyncRedisProvider:
 
     async def close(self) -> None:
         """Close idle connections; the next call reconnects."""
-        await self._connections.close()
+        await self.connections.close()
         if self.reader is not None:
             await self.reader.close()

@@ -57,7 +57,7 @@ class RedisProvider:
         self.namespace = namespace
         self.reader = reader
         self.keys = Keyspace(namespace)
-        self._connections = connections
+        self.connections = connections
         self._exchange = connections.exchange
         self._steps = JournalSteps(self.keys)
         self._scripted = JournalSteps(self.keys, scripted=True)
@@ -99,13 +99,13 @@ class RedisProvider:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             replies = self._exchange(exchange)
-            check(replies, self._connections, foreign=exchange.foreign)
+            check(replies, self.connections, foreign=exchange.foreign)
 
     def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `Provider.read`; the hot path, so without a generator."""
-        reply = self._connections.ask(self._steps.look(key, tags))
+        reply = self.connections.ask(self._steps.look(key, tags))
         if isinstance(reply, Exception):
-            raise failed(reply, self._connections)
+            raise failed(reply, self.connections)
         return Observed(reply[0], reply[1:])
 
     def read_following(
@@ -162,7 +162,7 @@ class RedisProvider:
         if any(isinstance(reply, Exception) and is_foreign(reply) for reply in replies):
             self._exchange(self._steps.drop_guard())
             replies = self._exchange(exchange)
-        check(replies, self._connections)
+        check(replies, self.connections)
         if next(self._invalidations) % TRIM_EVERY == 0:
             self.trim(self._horizon_ms)
         return self._steps.placed(parts, replies)
@@ -203,12 +203,8 @@ class RedisProvider:
         """See `Follower.trim`."""
         return self._run(lambda steps: steps.trim(horizon_ms))
 
-    def connection(self, **options: Any) -> Any:
-        """Return a redis-py connection of its own to the same server, for what needs one to itself."""
-        return self._connections.apart(**options)
-
     def close(self) -> None:
         """Close idle connections; the next call reconnects."""
-        self._connections.close()
+        self.connections.close()
         if self.reader is not None:
             self.reader.close()

@@ -1,0 +1,46 @@
+"""Every port of the library: what a cache server must be able to do, said without naming one.
+
+A provider works for one namespace. Its methods are the *steps* of the algorithm, each at most one round
+trip on a single server; what is decided between them stands in `staleproof.cache.plans`.
+`AsyncProvider` has the same methods as coroutines, held equal by a test.
+"""
+
+from staleproof.ports.answers import (
+    JOURNAL_HORIZON_MS,
+    TRIM_EVERY,
+    Begun,
+    Claim,
+    Deposit,
+    JournalId,
+    JournalPage,
+    Keys,
+    Observed,
+    Snapshot,
+    Want,
+    journal_id,
+    journal_order,
+    journal_place,
+)
+from staleproof.ports.async_provider import AsyncProvider
+from staleproof.ports.follower import Follower
+from staleproof.ports.provider import Provider
+
+__all__ = [
+    "JOURNAL_HORIZON_MS",
+    "TRIM_EVERY",
+    "AsyncProvider",
+    "Begun",
+    "Claim",
+    "Deposit",
+    "Follower",
+    "JournalId",
+    "JournalPage",
+    "Keys",
+    "Observed",
+    "Provider",
+    "Snapshot",
+    "Want",
+    "journal_id",
+    "journal_order",
+    "journal_place",
+]
