@@ -45,6 +45,12 @@ class CachedManyFunction(Protocol[P, K, V]):
         ...
 
 
+class CachedManyClassMethod(CachedManyFunction[..., K, V], Protocol[P, K, V]):
+    """The same for a class method."""
+
+    def __get__(self, instance: Any, owner: Any = None, /) -> CachedManyFunction[P, K, V]: ...
+
+
 class CachedMany(CachedManyFunction[P, K, V], Protocol[P, K, V]):
     """The same, which may stand in a class: reached by an object it is bound to it, handles and all."""
 
@@ -88,6 +94,12 @@ class AsyncCachedManyFunction(Protocol[P, K, V]):
         ...
 
 
+class AsyncCachedManyClassMethod(AsyncCachedManyFunction[..., K, V], Protocol[P, K, V]):
+    """The same for a class method."""
+
+    def __get__(self, instance: Any, owner: Any = None, /) -> AsyncCachedManyFunction[P, K, V]: ...
+
+
 class AsyncCachedMany(AsyncCachedManyFunction[P, K, V], Protocol[P, K, V]):
     """The same, which may stand in a class; see `CachedMany`."""
 
@@ -103,26 +115,47 @@ class AsyncCachedMany(AsyncCachedManyFunction[P, K, V], Protocol[P, K, V]):
 class ManyDecorator(Protocol):
     """What `Cache.cacheable_many` returns: it takes a function that returns a dict by id, and keeps its signature."""
 
-    def __call__(self, function: Callable[P, Mapping[K, V]]) -> CachedMany[P, K, V]:
-        """Decorate *function*."""
-        ...
+    # What takes a type first is taken for a class method, as in `staleproof.cache.cached`.
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[Concatenate[type[S], P], Mapping[K, V]]
+    ) -> CachedManyClassMethod[P, K, V]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, Mapping[K, V]]) -> CachedMany[P, K, V]: ...
 
 
 class AsyncManyDecorator(Protocol):
     """What `AsyncCache.cacheable_many` returns; see `ManyDecorator`."""
 
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, Mapping[K, V]]]) -> AsyncCachedMany[P, K, V]:
-        """Decorate *function*."""
-        ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[Concatenate[type[S], P], Coroutine[Any, Any, Mapping[K, V]]]
+    ) -> AsyncCachedManyClassMethod[P, K, V]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, Mapping[K, V]]]
+    ) -> AsyncCachedMany[P, K, V]: ...
 
 
 class EitherManyDecorator(Protocol):
     """What `staleproof.cacheable_many` returns: it takes a coroutine function, or a blocking one."""
 
     @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[Concatenate[type[S], P], Coroutine[Any, Any, Mapping[K, V]]]
+    ) -> AsyncCachedManyClassMethod[P, K, V]: ...
+
+    @overload
     def __call__(
         self, function: Callable[P, Coroutine[Any, Any, Mapping[K, V]]]
     ) -> AsyncCachedMany[P, K, V]: ...
+
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[Concatenate[type[S], P], Mapping[K, V]]
+    ) -> CachedManyClassMethod[P, K, V]: ...
 
     @overload
     def __call__(self, function: Callable[P, Mapping[K, V]]) -> CachedMany[P, K, V]: ...

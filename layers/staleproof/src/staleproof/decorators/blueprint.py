@@ -140,12 +140,27 @@ def result_type(function: Callable[..., Any]) -> Any:
         return type(None)
     stand_in = type("Result", (), {"__annotations__": {"result": written}, "__module__": plain.__module__})
     try:
-        return get_type_hints(stand_in, globalns=getattr(plain, "__globals__", {}))["result"]
+        return get_type_hints(stand_in, getattr(plain, "__globals__", {}), _enclosed(plain))["result"]
     except (NameError, TypeError, AttributeError, SyntaxError) as error:
         raise ConfigurationError(
             f"the result's annotation {written!r} cannot be resolved: {error}; import the type where the function is "
             "defined, outside of TYPE_CHECKING"
         ) from error
+
+
+def _enclosed(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what *function* knows of the functions around it."""
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    cells = getattr(function, "__closure__", None) or ()
+    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=False) if _is_filled(cell)}
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - an empty one raises
+    except ValueError:
+        return False
+    return True
 
 
 def value_type(function: Callable[..., Any]) -> Any:

@@ -21,6 +21,9 @@ RESULT = "result"
 """How templates and conditions of what runs after a function call its result."""
 
 
+_UNNAMED = "_the_result"
+
+
 class Expression(NamedTuple):
     """Python source over a function's parameters, and what else it refers to.
 
@@ -50,7 +53,9 @@ class Expression(NamedTuple):
 def with_result(signature: Signature, *, there: bool = True) -> Signature:
     """Return *signature* with one more parameter in front, for the result: called so if it is *there* to be named."""
     taken = signature.parameters
-    name = RESULT if there and RESULT not in taken else "_" * (1 + max(map(len, taken), default=0))
+    name = RESULT if there and RESULT not in taken else _UNNAMED
+    while name in taken:
+        name += "_"
     first = Parameter(name, Parameter.POSITIONAL_ONLY)
     return signature.replace(parameters=[first, *taken.values()])
 
@@ -68,6 +73,10 @@ def check_result(signature: Signature, texts: Sequence[Any], *, there: bool) -> 
         raise ConfigurationError("{result} is not there yet with timing='before'; name parameters only")
 
 
+def _names(signature: Signature) -> list[str]:
+    return [name for name in signature.parameters if not name.startswith(_UNNAMED)]
+
+
 def template_expression(signature: Signature, source: str) -> Expression:
     """Return the template *source* over *signature*'s parameters.
 
@@ -75,7 +84,7 @@ def template_expression(signature: Signature, source: str) -> Expression:
         ConfigurationError: it is no template, or names what is no plain parameter.
     """
     parsed = template(source)
-    parsed.check(frozenset(signature.parameters))
+    parsed.check(frozenset(_names(signature)))
     for field in parsed.holes:
         parameter = None if field.ambient else signature.parameters[field.head]
         if parameter is not None and parameter.kind in STARS:
@@ -177,7 +186,7 @@ def _matched(signature: Signature, wanted: Sequence[Parameter], role: str) -> It
             positional = each.kind is Parameter.POSITIONAL_ONLY
             yield each.name if positional else f"{each.name}={each.name}"
         elif each.default is Parameter.empty:
-            known = ", ".join(signature.parameters) or "none"
+            known = ", ".join(_names(signature)) or "none"
             raise ConfigurationError(
                 f"{role} takes {each.name!r}, which is no parameter here; the parameters are: {known}"
             )

@@ -32,8 +32,8 @@ class Bound(functools.partial[Any]):
     def __getattr__(self, name: str) -> Any:
         if name in HANDLES:
             return functools.partial(getattr(self.func, name), *self.args)
-        if name == "__wrapped__":  # it takes the object still, so it is not what this wraps
-            raise AttributeError(name)
+        if name.startswith("__") and name not in {"__name__", "__qualname__"}:
+            raise AttributeError(name)  # whatever the function says of its parameters, the object is bound here
         return getattr(self.func, name)
 
     @property

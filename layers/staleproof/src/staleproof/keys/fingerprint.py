@@ -51,7 +51,7 @@ class Fingerprint:
             try:
                 digest.update(canonical(value))
             except ConfigurationError as error:
-                raise ConfigurationError(f"{self._label}argument {name!r}: {error}") from error
+                raise ConfigurationError(f"{self._label} argument {name!r}: {error}") from error
         return self._label + digest.hexdigest()
 
 
