@@ -245,7 +245,8 @@ def commit_with(registrar: Registrar | None) -> None:
     """Name who tells of commits outside of transaction blocks, in blocking code: `commit_with(transaction.on_commit)`.
 
     *registrar* is given a function without arguments, and calls it once what it stands for has committed; at once, if
-    nothing is open. None forgets it.
+    nothing is open. None forgets it. Of SQLAlchemy, where `session` is the context's own:
+    `commit_with(lambda done: event.listen(session, "after_commit", lambda _: done(), once=True))`.
     """
     global _registrar  # noqa: PLW0603 - one for the process, as the frameworks' own hooks are
     _registrar = registrar
