@@ -87,6 +87,8 @@ class Blueprint:
         self.shape = shape
         self.habit = Habit()
         self.shelf: dict[str, Copy] | None = {} if shape.tags_follow_from_key else None
+        told = shape.options
+        self._kept = (told.tags_from, told.row_version, self.shelf, told.unless, self.habit)
         self.call = compiling.call_renderer(shape.scope, shape.key_source, shape.tag_sources, self.make)
         self.policy: Policy
         self._listeners: list[Callable[[], None]] = []
@@ -105,18 +107,7 @@ class Blueprint:
 
     def make(self, key: str, tags: tuple[str, ...]) -> Call:
         """Return the call of *key*."""
-        options = self.shape.options
-        return Call(
-            key,
-            tags,
-            self.policy,
-            self.codec,
-            options.tags_from,
-            options.row_version,
-            self.shelf,
-            options.unless,
-            self.habit,
-        )
+        return Call(key, tags, self.policy, self.codec, *self._kept)
 
     def on_policy(self, listener: Callable[[], None]) -> None:
         """Call *listener* whenever the policy has been replaced."""

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from staleproof.decorators.blueprint import Blueprint, Shape
-from staleproof.decorators.hit_path import hit_path
+from staleproof.decorators.hit_path import answering, hit_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,36 +17,24 @@ if TYPE_CHECKING:
 
 def blocking(cache: BlockingOperations, shape: Shape) -> Callable[..., Any]:
     """Return the function of *shape*, cached."""
-    blueprint, function, when = Blueprint(cache, shape), shape.function, shape.when
-
-    def answer(*args: Any, **kwargs: Any) -> Any:
-        return cache.serve(blueprint.call(*args, **kwargs), lambda: function(*args, **kwargs))
-
-    def refresh(*args: Any, **kwargs: Any) -> Any:
-        return cache.reload(blueprint.call(*args, **kwargs), lambda: function(*args, **kwargs))
-
-    def conditional(*args: Any, **kwargs: Any) -> Any:
-        return (answer if when is None or when(*args, **kwargs) else function)(*args, **kwargs)
-
-    far = answer if when is None else conditional
-    return dressed(cache, blueprint, hit_path(blueprint, answer, awaits=False) or far, refresh)
+    return _cached(cache, shape, awaits=False)
 
 
 def awaiting(cache: AwaitingOperations, shape: Shape) -> Callable[..., Any]:
     """Return the coroutine function of *shape*, cached."""
-    blueprint, function, when = Blueprint(cache, shape), shape.function, shape.when
+    return _cached(cache, shape, awaits=True)
 
-    async def answer(*args: Any, **kwargs: Any) -> Any:
-        return await cache.serve(blueprint.call(*args, **kwargs), lambda: function(*args, **kwargs))
 
-    async def refresh(*args: Any, **kwargs: Any) -> Any:
-        return await cache.reload(blueprint.call(*args, **kwargs), lambda: function(*args, **kwargs))
-
-    async def conditional(*args: Any, **kwargs: Any) -> Any:
-        return await (answer if when is None or when(*args, **kwargs) else function)(*args, **kwargs)
-
-    far = answer if when is None else conditional
-    return dressed(cache, blueprint, hit_path(blueprint, answer, awaits=True) or far, refresh)
+def _cached(
+    cache: BlockingOperations | AwaitingOperations, shape: Shape, *, awaits: bool
+) -> Callable[..., Any]:
+    blueprint = Blueprint(cache, shape)
+    answer = answering(blueprint, cache.serve, awaits=awaits, conditional=False)
+    wrapper = hit_path(blueprint, answer, awaits=awaits)
+    if wrapper is None:
+        wrapper = answering(blueprint, cache.serve, awaits=awaits, conditional=True)
+    refresh = answering(blueprint, cache.reload, awaits=awaits, conditional=False)
+    return dressed(cache, blueprint, wrapper, refresh)
 
 
 def dressed(

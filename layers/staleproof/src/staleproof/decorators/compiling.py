@@ -34,7 +34,7 @@ def text_renderer(signature: Signature, key: Expression) -> Callable[..., str]:
 
 def tuple_renderer(signature: Signature, texts: Sequence[Expression]) -> Callable[..., tuple[str, ...]]:
     """Return a function of *signature*'s parameters that renders each of *texts*."""
-    render: Callable[..., tuple[str, ...]] = _returning(signature, _tuple(texts), merged(*texts))
+    render: Callable[..., tuple[str, ...]] = _returning(signature, tuple_source(texts), merged(*texts))
     return render
 
 
@@ -43,7 +43,7 @@ def call_renderer(
 ) -> Callable[..., T]:
     """Return a function of *signature*'s parameters that returns `make(key, tags)`, both rendered."""
     scope = {**merged(key, *tags), "__make": make}
-    call: Callable[..., T] = _returning(signature, f"__make({key.source}, {_tuple(tags)})", scope)
+    call: Callable[..., T] = _returning(signature, f"__make({key.source}, {tuple_source(tags)})", scope)
     return call
 
 
@@ -64,7 +64,7 @@ def calls_renderer(
         make: called for every member, in order.
     """
     member, members = each
-    source = f"[__make({key.source}, {_tuple(tags)}) for {member} in {members}]"
+    source = f"[__make({key.source}, {tuple_source(tags)}) for {member} in {members}]"
     calls: Callable[..., list[T]] = _returning(signature, source, {**merged(key, *tags), "__make": make})
     return calls
 
@@ -80,7 +80,8 @@ def merged(*expressions: Expression) -> dict[str, Any]:
     return {name: value for each in expressions for name, value in each.scope.items()}
 
 
-def _tuple(texts: Sequence[Expression]) -> str:
+def tuple_source(texts: Sequence[Expression]) -> str:
+    """Return the source of a tuple of *texts*."""
     return "(" + "".join(f"{each.source}, " for each in texts) + ")"
 
 

@@ -1,15 +1,16 @@
-"""The hit path: a decorated function that answers from the near cache before anything else happens.
+"""The two ways of a cached function, compiled with the function's own parameters.
 
-It is compiled with the function's own parameters. A call that the near cache answers costs this function, two clock
-readings and one look-up; in this order, see `staleproof.cache.near`. What it refers to lies in a dict of its own, where
-`staleness` is replaced when the settings replace the policy.
+*Answering*: make the key and the tags, and let the cache serve them. The *hit path* stands before it where there is a
+near cache: a call that the near cache answers costs this function, two clock readings and one look-up; in this order, see
+`staleproof.cache.near`. What a compiled function refers to lies in a dict of its own, where `staleness` is replaced
+when the settings replace the policy.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from staleproof.decorators.compiling import arguments, compiled, parameters
+from staleproof.decorators.compiling import arguments, compiled, merged, parameters, tuple_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,10 +40,31 @@ _HIT_PATH = """\
             return __copy.value
     return {wait}__answer({arguments})
 """
+_ANSWER = """\
+{kind} {name}({parameters}):
+{condition}    return {wait}__serve(__make({key}, {tags}), lambda: __function({arguments}))
+"""
 _CONDITION = """\
     if not __when({arguments}):
         return {wait}__function({arguments})
 """
+
+
+def answering(
+    blueprint: Blueprint, serve: Callable[..., Any], *, awaits: bool, conditional: bool
+) -> Callable[..., Any]:
+    """Return a function of the shape's parameters that lets *serve* answer its calls.
+
+    Args:
+        blueprint: what makes the calls.
+        serve: takes a `Call` and a loader.
+        awaits: whether it returns an awaitable.
+        conditional: whether `when` is asked first.
+    """
+    shape = blueprint.shape
+    parts = {"key": shape.key_source.source, "tags": tuple_source(shape.tag_sources)}
+    names = {"__serve": serve, "__make": blueprint.make, **merged(shape.key_source, *shape.tag_sources)}
+    return _compiled(_ANSWER, shape, parts, names, awaits=awaits, conditional=conditional)  # type: ignore[no-any-return]
 
 
 def hit_path(blueprint: Blueprint, answer: Callable[..., Any], *, awaits: bool) -> Callable[..., Any] | None:
@@ -52,6 +74,7 @@ def hit_path(blueprint: Blueprint, answer: Callable[..., Any], *, awaits: bool) 
     fixed = not blueprint.follows
     if near is None or blueprint.shelf is None or (fixed and not blueprint.policy.staleness):
         return None  # without a near cache, or with a bound of 0, every read asks the server something
+    key, remembered = _remembered(shape.key_source)
     names = {
         "__near": near,
         "__monotonic": near.clock.monotonic,
@@ -60,11 +83,10 @@ def hit_path(blueprint: Blueprint, answer: Callable[..., Any], *, awaits: bool) 
         "__look_up": blueprint.shelf.get,
         "__statistics": blueprint.face.core.statistics,
         "__answer": answer,
-        "__when": shape.when,
-        "__function": shape.function,
+        **shape.key_source.scope,
+        **remembered,
     }
-    name = getattr(shape.function, "__name__", "")
-    wrapper = _compiled(shape, name if name.isidentifier() else "cached", names, awaits=awaits)
+    wrapper = _compiled(_HIT_PATH, shape, {"key": key}, names, awaits=awaits, conditional=True)
     scope = wrapper.__globals__
 
     def retune() -> None:
@@ -74,18 +96,24 @@ def hit_path(blueprint: Blueprint, answer: Callable[..., Any], *, awaits: bool) 
     return wrapper  # type: ignore[no-any-return]
 
 
-def _compiled(shape: Shape, name: str, names: dict[str, Any], *, awaits: bool) -> Any:
-    parts = {"wait": "await " if awaits else "", "arguments": arguments(shape.signature)}
-    key, remembered = _remembered(shape.key_source)
-    source = _HIT_PATH.format(
-        kind="async def" if awaits else "def",
-        name=name,
-        parameters=parameters(shape.signature),
-        condition=_CONDITION.format(**parts) if shape.when is not None else "",
-        key=key,
-        **parts,
-    )
-    return compiled(shape.signature, source, name, {**shape.key_source.scope, **remembered, **names})
+def _compiled(
+    source: str,
+    shape: Shape,
+    parts: dict[str, str],
+    names: dict[str, Any],
+    *,
+    awaits: bool,
+    conditional: bool,
+) -> Any:
+    name = getattr(shape.function, "__name__", "")
+    known = {"wait": "await " if awaits else "", "arguments": arguments(shape.signature), **parts}
+    known["name"] = name if name.isidentifier() else "cached"  # a lambda is called "<lambda>"
+    known["kind"] = "async def" if awaits else "def"
+    known["parameters"] = parameters(shape.signature)
+    asks = conditional and shape.when is not None
+    known["condition"] = _CONDITION.format(**known) if asks else ""
+    scope = {**names, "__when": shape.when, "__function": shape.function}
+    return compiled(shape.signature, source.format(**known), known["name"], scope)
 
 
 def _remembered(key: Expression) -> tuple[str, dict[str, Any]]:

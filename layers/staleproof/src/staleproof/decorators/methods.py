@@ -33,7 +33,9 @@ class Bound(functools.partial[Any]):
         if name in HANDLES:
             return functools.partial(getattr(self.func, name), *self.args)
         if name.startswith("__") and name not in {"__name__", "__qualname__"}:
-            raise AttributeError(name)  # whatever the function says of its parameters, the object is bound here
+            raise AttributeError(
+                name
+            )  # whatever the function says of its parameters, the object is bound here
         return getattr(self.func, name)
 
     @property
