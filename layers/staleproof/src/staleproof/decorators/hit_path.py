@@ -1,8 +1,8 @@
 """The two ways of a cached function, compiled with the function's own parameters.
 
 *Answering*: make the key and the tags, and let the cache serve them. The *hit path* stands before it where there is a
-near cache: a call that the near cache answers costs this function, two clock readings and one look-up; in this order, see
-`staleproof.cache.near`. What a compiled function refers to lies in a dict of its own, where `staleness` is replaced
+near cache: a call that the near cache answers costs this function, two clock readings and one look-up; in this order,
+see `staleproof.cache.near`. What a compiled function refers to lies in a dict of its own, where `staleness` is replaced
 when the settings replace the policy.
 """
 
