@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from dataclasses import dataclass
@@ -395,3 +396,65 @@ class TestParameterKinds:
         for function in (counts, later):
             with pytest.raises(ConfigurationError, match="generator function; return a list"):
                 face.cache.cacheable("k")(function)
+
+
+class Client:
+    """Something whose bound methods are decorated."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __cache_key__(self) -> str:
+        return self.name
+
+    def fetch(self, number: int) -> str:
+        return f"{self.name} {number}"
+
+    def __call__(self, number: int) -> str:
+        return self.fetch(number)
+
+
+class TestOtherCallables:
+    """What is called like a function is decorated like one, and told apart."""
+
+    def test_bound_methods(self, face: Face) -> None:
+        """Two objects' methods have one name: a digest takes the object by its value, or refuses it."""
+        one, other = (face.cache.cacheable()(face.coloured(Client(name).fetch)) for name in ("one", "other"))
+        assert one.key(1) != other.key(1)
+        assert [face.do(one(1)), face.do(other(1)), face.do(one(1))] == ["one 1", "other 1", "one 1"]
+        assert inspect.isfunction(one)
+
+        class Bare:
+            def fetch(self, number: int) -> int:
+                return number
+
+        with pytest.raises(ConfigurationError, match="Bare has no value"):
+            face.cache.cacheable()(face.coloured(Bare().fetch))
+        assert face.do(face.cache.cacheable("b:{number}")(face.coloured(Bare().fetch))(1)) == 1
+
+    def test_partials_and_objects(self) -> None:
+        """They have no name of their own, so a template makes their key."""
+        cache = Cache(MemoryProvider("x"))
+        shifted: Any = functools.partial(product, note="x")
+        for called, expected in ((shifted, [1, "x", "free"]), (Client("c"), "c 1")):
+            with pytest.raises(ConfigurationError, match="no name to make a key of"):
+                cache.cacheable()(called)
+            first = next(iter(inspect.signature(called).parameters))
+            cached = cache.cacheable(f"{expected}:{{{first}}}")(called)
+            assert cached(1) == cached(1) == expected
+        assert cache.statistics.loads == 2
+
+    def test_classes_are_refused(self, face: Face) -> None:
+        """A class does not say what it returns."""
+        with pytest.raises(ConfigurationError, match="Client is a class; decorate a function"):
+            face.cache.cacheable("c:{name}")(Client)
+
+    def test_colours_are_seen_through(self) -> None:
+        """An object whose call is a coroutine function is one for the asyncio face."""
+
+        class Later:
+            async def __call__(self, number: int) -> int:
+                return number
+
+        with pytest.raises(ConfigurationError, match="decorate it with an AsyncCache"):
+            Cache(MemoryProvider("x")).cacheable("l:{number}")(Later())

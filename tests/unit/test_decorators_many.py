@@ -74,6 +74,12 @@ def test_handles_take_ids(face: Face, products: Any, loads: list[Any]) -> None:
     assert face.do(products.peek([])) == {}
 
 
+def test_one_text_is_no_list(face: Face, products: Any) -> None:
+    """To Python it is one of letters."""
+    with pytest.raises(ConfigurationError, match=r"product_ids='abc' is one text; pass a list: \['abc'\]"):
+        face.do(products("abc"))
+
+
 def test_tags_work(face: Face, products: Any, loads: list[Any]) -> None:
     """One member's tag forgets that member, a shared one all of them."""
     face.do(products([1, 2]))

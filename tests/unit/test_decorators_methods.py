@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from staleproof import MISSING, AsyncCache, Cache, ConfigurationError, Policy
 from staleproof.decorators.methods import Bound, Method
@@ -283,6 +285,31 @@ def test_subclasses_may_override() -> None:
     assert Outlet("a").product(1) == "outlet a 1"
     assert Outlet("a").product.key(1) == "outlet:a:1"
     assert Shop("a").product.peek(1) == "a 1"
+
+
+def test_models_may_have_cached_methods() -> None:
+    """A dataclass takes them as they are, a pydantic model when it is told that they are no fields."""
+
+    class Item(BaseModel):
+        model_config = ConfigDict(ignored_types=(Method,))
+        number: int
+
+        @cache.cacheable("item:{self.number}:{factor}")
+        def price(self, factor: int) -> int:
+            return self.number * factor
+
+    @dataclass
+    class Row:
+        number: int
+
+        @cache.cacheable()
+        def price(self, factor: int) -> int:
+            return self.number * factor
+
+    for owner in (Item(number=2), Row(2)):
+        assert owner.price(3) == owner.price(3) == 6
+        assert owner.price.peek(3) == 6
+    assert Row(2).price.key(3) == Row(2).price.key(3) != Row(3).price.key(3)
 
 
 def test_a_function_outside_of_classes_stays_a_function() -> None:

@@ -5,6 +5,7 @@ A shape needs no cache: templates are checked when the module is imported, also 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
@@ -126,6 +127,8 @@ def result_type(function: Callable[..., Any]) -> Any:
         ConfigurationError: it names what is not there at run time.
     """
     plain = inspect.unwrap(function)
+    while isinstance(plain, functools.partial):
+        plain = inspect.unwrap(plain.func)
     written = getattr(plain, "__annotations__", {}).get("return", Any)
     if written is None:
         return type(None)

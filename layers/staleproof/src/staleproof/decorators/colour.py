@@ -17,13 +17,19 @@ def name_of(function: Any) -> str:
 
 
 def awaits(function: Callable[..., Any]) -> bool:
-    """Say whether *function*, or what it wraps, is a coroutine function."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
+    """Say whether *function*, or what it wraps, is a coroutine function, or an object that is called like one."""
+    plain = inspect.unwrap(function)
+    called = getattr(type(plain), "__call__", None)  # noqa: B004 - not whether, but what
+    return any(map(inspect.iscoroutinefunction, (function, plain, called)))
 
 
 def check_colour(function: Callable[..., Any], *, awaited: bool) -> None:
     """Raise `ConfigurationError` unless *function* is of the kind that the cache's face takes."""
     plain = inspect.unwrap(function)
+    if isinstance(plain, type):
+        raise ConfigurationError(
+            f"{name_of(function)} is a class; decorate a function that makes its objects, and say what it returns"
+        )
     if not callable(plain):
         raise ConfigurationError(f"{name_of(function)} is no function; put the decorator on one")
     if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):

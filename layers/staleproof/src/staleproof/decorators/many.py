@@ -113,7 +113,11 @@ class ManyBlueprint(Blueprint):
         """Return what a call asks for."""
         bound = self.bound(args, kwargs)
         members = bound.arguments[self.shape.members]
-        return Asked(self, bound, list(dict.fromkeys(() if members is None else members)))
+        if isinstance(members, str | bytes):
+            raise ConfigurationError(
+                f"{self.shape.members}={members!r:.80} is one text; pass a list: [{members!r:.80}]"
+            )
+        return Asked(self, bound, list(dict.fromkeys(members)))
 
     def texts(self, *args: Any, **kwargs: Any) -> tuple[str, tuple[str, ...]]:
         """Return key and tags of the one id that stands where the function takes the list."""

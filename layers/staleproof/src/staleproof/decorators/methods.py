@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from staleproof.decorators.colour import awaits, name_of
@@ -96,7 +97,8 @@ def unboxed(function: Any) -> tuple[Callable[..., Any], Callable[[Any], Any]]:
         return unboxed(function.__func__)[0], ClassMethod
     if isinstance(function, staticmethod):
         return unboxed(function.__func__)[0], staticmethod
-    return function, boxed
+    bound = isinstance(inspect.unwrap(function), MethodType)
+    return function, (lambda wrapper: wrapper) if bound else boxed
 
 
 def boxed(wrapper: Any) -> Any:

@@ -9,6 +9,7 @@ import inspect
 import sys
 from hashlib import blake2b
 from pathlib import PurePath
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import ConfigurationError
@@ -30,7 +31,8 @@ class Fingerprint:
         names: its parameters' names.
 
     Raises:
-        ConfigurationError: the function's name does not tell it apart from others.
+        ConfigurationError: the function's name does not tell it apart from others, or it is bound to an object that has
+            no value.
     """
 
     __slots__ = ("_begun", "_label", "_names")
@@ -38,7 +40,8 @@ class Fingerprint:
     def __init__(self, function: Callable[..., Any], names: Sequence[str]) -> None:
         self._names = tuple(names)
         self._label = f"{text(identity(function))}:"
-        self._begun = blake2b(canonical(self._names), digest_size=DIGEST_BYTES, person=b"sp-fingerprint")
+        begun = canonical(self._names) + canonical(_owner(function))
+        self._begun = blake2b(begun, digest_size=DIGEST_BYTES, person=b"sp-fingerprint")
 
     def __call__(self, *values: Any) -> str:
         """Return the key of a call with *values*.
@@ -72,6 +75,12 @@ def identity(function: Callable[..., Any]) -> str:
             "write key=, or pass it as an argument"
         )
     return f"{_module(plain)}.{name}"
+
+
+def _owner(function: Callable[..., Any]) -> Any:
+    """Return the object that a bound method belongs to, for its name is every object's; else None."""
+    owner = getattr(inspect.unwrap(function), "__self__", None)
+    return None if isinstance(owner, ModuleType) else owner
 
 
 def _module(function: Any) -> str:
