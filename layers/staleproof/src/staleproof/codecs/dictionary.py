@@ -65,7 +65,7 @@ def train(samples: Iterable[bytes], size: int = DICTIONARY_BYTES) -> ZstdDiction
         size: bytes of the dictionary at most; about a hundredth of the samples is a good measure.
 
     Raises:
-        ConfigurationError: there are too few samples, or too alike, or the extra `zstd` is not installed.
+        ConfigurationError: there are too few samples, or nothing in them, or the extra `zstd` is not installed.
     """
     given = list(samples)
     if len(given) < LEAST_SAMPLES:

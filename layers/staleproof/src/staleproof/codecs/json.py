@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from staleproof.codecs.codec import JSON
 from staleproof.codecs.dialect import JSON_DIALECT
@@ -29,7 +29,13 @@ class JsonCodec(TypedCodec[T]):
 
     codec_id = JSON
 
-    def __init__(self, kind: type[T] | Any = Any) -> None:
+    @overload
+    def __init__(self, kind: type[T]) -> None: ...
+
+    @overload
+    def __init__(self: JsonCodec[Any], kind: Any = Any) -> None: ...
+
+    def __init__(self, kind: Any = Any) -> None:
         super().__init__(kind, _form_of(kind))
 
     @staticmethod

@@ -17,7 +17,7 @@ from staleproof.codecs.shapes import Shape
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from staleproof.codecs.shapes import Builder
 
@@ -44,10 +44,16 @@ def model_record(cls: Any) -> Record:
     fields: dict[str, tuple[Any, bool]] = {
         name: (each.annotation, each.is_required()) for name, each in described.items()
     }
-    names = frozenset(fields)
-    extras, privates = cls.model_config.get("extra") == "allow", bool(cls.__private_attributes__)
-    new = cls.__new__
-    fields |= {UNSET: (list[str], False), EXTRA: (dict[str, Any], False), PRIVATE: (_private(cls), False)}
+    fields[UNSET] = (list[str], False)
+    if _takes_extra(cls):
+        fields[EXTRA] = (dict[str, Any], False)
+    if cls.__private_attributes__:
+        fields[PRIVATE] = (_private(cls), False)
+    return Record(cls, fields, _taker(described), _maker(cls, described), known=False)
+
+
+def _taker(described: Mapping[str, Any]) -> Callable[[Any], dict[str, Any]]:
+    names = frozenset(described)
 
     def take(value: Any) -> dict[str, Any]:
         state, given = value.__dict__, value.__pydantic_fields_set__
@@ -60,16 +66,18 @@ def model_record(cls: Any) -> Record:
             taken[PRIVATE] = value.__pydantic_private__
         return taken
 
+    return take
+
+
+def _maker(cls: Any, described: Mapping[str, Any]) -> Callable[[dict[str, Any]], Any]:
+    names, new = frozenset(described), cls.__new__
+    extras, privates = _takes_extra(cls), bool(cls.__private_attributes__)
+
     def make(state: dict[str, Any]) -> Any:
-        unset = state.pop(UNSET, ())
-        extra = state.pop(EXTRA, {}) if extras else None
-        private = state.pop(PRIVATE, {}) if privates else None
+        unset, extra, private = state.pop(UNSET, ()), state.pop(EXTRA, None), state.pop(PRIVATE, None)
+        given = set(names.intersection(state)).difference(unset)
         if len(state) != len(names):
-            given = set(state)
             _complete(state, described)
-        else:
-            given = set(names)
-        given.difference_update(unset)
         if extra:
             given.update(extra)
         value = new(cls)
@@ -77,13 +85,13 @@ def model_record(cls: Any) -> Record:
             {
                 "__dict__": state,
                 "__pydantic_fields_set__": given,
-                "__pydantic_extra__": extra,
-                "__pydantic_private__": private,
+                "__pydantic_extra__": {} if extra is None and extras else extra,
+                "__pydantic_private__": {} if private is None and privates else private,
             }
         )
         return value
 
-    return Record(cls, fields, take, make, known=False)
+    return make
 
 
 def _complete(state: dict[str, Any], described: Mapping[str, Any]) -> None:
@@ -93,13 +101,17 @@ def _complete(state: dict[str, Any], described: Mapping[str, Any]) -> None:
             state[name] = each.get_default(call_default_factory=True)
 
 
+def _takes_extra(cls: Any) -> bool:
+    return bool(cls.model_config.get("extra") == "allow")
+
+
 def _private(cls: Any) -> Any:
-    names = cls.__private_attributes__
+    """Return a TypedDict of the private attributes, by their annotations as far as these can be resolved."""
     try:
-        annotated = hints(cls) if names else {}
+        annotated = hints(cls)
     except ConfigurationError:
         annotated = {}
-    return wire_record({name: (annotated.get(name, Any), False) for name in names})
+    return wire_record({name: (annotated.get(name, Any), False) for name in cls.__private_attributes__})
 
 
 def described(_: Builder, kind: Any) -> Shape | None:

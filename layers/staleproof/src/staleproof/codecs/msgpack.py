@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -29,7 +29,13 @@ class MsgpackCodec(TypedCodec[T]):
 
     codec_id = CODEC_ID
 
-    def __init__(self, kind: type[T] | Any = Any) -> None:
+    @overload
+    def __init__(self, kind: type[T]) -> None: ...
+
+    @overload
+    def __init__(self: MsgpackCodec[Any], kind: Any = Any) -> None: ...
+
+    def __init__(self, kind: Any = Any) -> None:
         super().__init__(kind, _ANY if kind is Any else _form_of(kind))
 
     @staticmethod

@@ -188,20 +188,30 @@ def attrs_record(kind: Any) -> Record:
 
 
 def struct_record(kind: Any) -> Record:
-    """Take a msgspec Struct apart."""
-    cls = class_of(kind)
-    fields = {each.name: (each.type, each.required) for each in msgspec.structs.fields(kind)}
+    """Take a msgspec Struct apart, by the names that it has when it is encoded."""
+    cls, resolved = class_of(kind), hints(kind)
+    encoded = dict(zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True))
+    defaults = cls.__struct_defaults__
+    always = [True] * (len(encoded) - len(defaults)) + [each is msgspec.NODEFAULT for each in defaults]
+    fields = {name: (resolved[encoded[name]], each) for name, each in zip(encoded, always, strict=True)}
+
+    def get(value: Any, name: str, default: Any = _ABSENT) -> Any:
+        return getattr(value, encoded[name], default)
 
     def take(value: Any) -> dict[str, Any]:
-        found = {name: getattr(value, name) for name in fields}
+        found = {name: get(value, name) for name in fields}
         return {name: each for name, each in found.items() if each is not msgspec.UNSET}
+
+    def named(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {encoded[name]: each for name, each in given.items()}
 
     return Record(
         cls,
         fields,
         take,
-        lambda given: cls(**given),
-        lambda value, changes: msgspec.structs.replace(value, **changes),
+        lambda given: cls(**named(given)),
+        lambda value, changes: msgspec.structs.replace(value, **named(changes)),
+        get,
     )
 
 
@@ -223,7 +233,11 @@ def typed_dict_record(kind: Any) -> Record:
     """Take a TypedDict apart; its values are plain dictionaries."""
     cls = class_of(kind)
     fields = {name: _item(name, hint, cls) for name, hint in hints(kind).items()}
-    return Record(dict, fields, dict, dict, lambda value, changes: {**value, **changes}, dict.get)
+
+    def take(value: Any) -> dict[str, Any]:
+        return {name: each for name, each in value.items() if name in fields}
+
+    return Record(dict, fields, take, dict, lambda value, changes: {**value, **changes}, dict.get)
 
 
 def _item(name: str, hint: Any, cls: Any) -> tuple[Any, bool]:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import hmac
 import pickle
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from staleproof.codecs.annotations import class_of
+from staleproof.codecs.annotations import class_of, is_union, unwrapped
 from staleproof.codecs.codec import SIGNED_PICKLE
 from staleproof.errors import CodecError, ConfigurationError
 
@@ -50,13 +50,19 @@ class SignedPickleCodec(Generic[T]):
 
     codec_id = SIGNED_PICKLE
 
+    @overload
+    def __init__(self, key: bytes | Sequence[bytes], kind: type[T], *, context: bytes = b"") -> None: ...
+
+    @overload
     def __init__(
-        self, key: bytes | Sequence[bytes], kind: type[T] | Any = Any, *, context: bytes = b""
-    ) -> None:
+        self: SignedPickleCodec[Any], key: bytes | Sequence[bytes], kind: Any = Any, *, context: bytes = b""
+    ) -> None: ...
+
+    def __init__(self, key: bytes | Sequence[bytes], kind: Any = Any, *, context: bytes = b"") -> None:
         self._keys = _checked_keys([key] if isinstance(key, bytes | bytearray | str) else list(key))
         self._context = context
         self.kind = kind
-        self._cls = _checkable(class_of(kind))
+        self._cls = _checkable(unwrapped(kind)[0])
 
     def codec_for(self, kind: Any) -> SignedPickleCodec[Any]:
         """Return the codec for values of type *kind*, with the same keys and context."""
@@ -115,8 +121,9 @@ class SignedPickleCodec(Generic[T]):
         raise TypeError("a SignedPickleCodec holds keys and is not pickled")
 
 
-def _checkable(cls: Any) -> Any:
-    """Return *cls* if values can be checked to be of it; the signature alone must do for a union or a TypedDict."""
+def _checkable(kind: Any) -> Any:
+    """Return what `isinstance` takes for *kind*; of a TypedDict, for example, the signature alone must tell."""
+    cls = kind if is_union(kind) else class_of(kind)
     try:
         isinstance(None, cls)
     except TypeError:

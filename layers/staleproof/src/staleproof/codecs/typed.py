@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_FORMS = 1_024
+_HELD = re.compile(r"(Invalid (?:enum )?(?:value|tag)) .*?(?= - at `|$)", re.DOTALL)
 
 
 class Form(NamedTuple):
@@ -98,13 +100,18 @@ class TypedCodec(Generic[T]):
             # Not only msgspec's: a class of the user's may raise anything on fields that it did not expect (P6).
             raise CodecError(f"a stored value is not a {self.kind!r}: {_reason(error)}") from error
 
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.kind!r})"
+
 
 def _of(kind: Any) -> str:
     return "return builtins, or declare the type" if kind is Any else f"it is declared as {kind!r}"
 
 
 def _reason(error: Exception) -> str:
-    """Return what went wrong, without what the value holds: of other errors than msgspec's only the class is told."""
-    if isinstance(error, msgspec.MsgspecError | TypeError | OverflowError):
+    """Return what went wrong, without what the value holds: of other errors than these only the class is told."""
+    if isinstance(error, msgspec.MsgspecError):
+        return _HELD.sub(r"\1", str(error))
+    if isinstance(error, TypeError | OverflowError):
         return str(error)
     return type(error).__qualname__

@@ -8,11 +8,11 @@ places: an annotation may be put in another order while entries of the old one a
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import msgspec
 
-from staleproof.codecs.annotations import is_union, members, union_of
+from staleproof.codecs.annotations import filled, is_union, members, union_of
 from staleproof.codecs.records import wire_record
 from staleproof.codecs.shapes import Shape
 from staleproof.errors import ConfigurationError
@@ -27,7 +27,7 @@ def union(builder: Builder, kind: Any) -> Shape | None:
     """Return the shape of a union, or None if *kind* is none."""
     if not is_union(kind):
         return None
-    kinds = members(kind)
+    kinds = _merged(members(kind))
     if Any in kinds:
         return builder.dialect.untyped
     apart = {type(None), msgspec.UnsetType}
@@ -37,6 +37,14 @@ def union(builder: Builder, kind: Any) -> Shape | None:
             raise ConfigurationError(f"{kind!r} cannot be told from UNSET; use None instead")
         shape = shape._replace(wire=union_of([shape.wire, msgspec.UnsetType]))
     return _optional(shape) if type(None) in kinds else shape
+
+
+def _merged(kinds: Sequence[Any]) -> list[Any]:
+    """Return *kinds* with one `Literal` at most, of what no other allows anyway: `str | Literal["a"]` is `str`."""
+    others = [each for each in kinds if get_origin(each) is not Literal]
+    values = [value for each in kinds if get_origin(each) is Literal for value in get_args(each)]
+    left = [value for value in values if type(value) not in others]
+    return [*others, filled(Literal, *left)] if left else others
 
 
 def _joined(builder: Builder, kind: Any, shapes: Sequence[Shape]) -> Shape:

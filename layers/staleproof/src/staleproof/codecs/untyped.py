@@ -81,10 +81,10 @@ class Untyped:
         if cls is list:
             return value if self.plain.issuperset(map(type, value)) else self._all(value)
         if cls is dict and self.keys_fit(value):
-            items = value.values()
-            if self.plain.issuperset(map(type, items)):
+            plain, items = self.plain.issuperset, value.values()
+            keys = value if plain(map(type, value)) else self._all(value)
+            if keys is value and plain(map(type, items)):
                 return value
-            keys = value if self.plain.issuperset(map(type, value)) else self._all(value)
             return dict(zip(keys, self._all(items), strict=True))
         container = _OF_CLASS.get(cls)
         if container is not None:
