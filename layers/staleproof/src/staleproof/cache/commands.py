@@ -230,9 +230,15 @@ class Depart(NamedTuple):
 
 
 class Landed(NamedTuple):
-    """The value of a flight, new enough for who asked."""
+    """The value of a flight, new enough for who asked.
+
+    Attributes:
+        value: the value.
+        shared: whether another led the flight, so that a load was spared.
+    """
 
     value: Any
+    shared: bool = False
 
 
 class Turn(Enum):

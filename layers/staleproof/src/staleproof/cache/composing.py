@@ -7,6 +7,8 @@ after the load would otherwise bless an old value.
 *Lagging source*: a load whose row is older than a fence among its tags is served and not stored.
 
 *A longer life than the policy's*: the versions are prolonged, and must still be those of the snapshot.
+
+Every value that comes here is counted once: here, if no entry comes of it, else by whoever stores the entry.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.cache.commands import TakeSnapshot
-from staleproof.cache.sealing import sealed
+from staleproof.cache.sealing import admitted, sealed
+from staleproof.errors import ProviderError
 from staleproof.policies import guard
 from staleproof.policies.expiration import life_ms
 from staleproof.policies.judgement import acceptable
@@ -63,8 +66,38 @@ class Item(NamedTuple):
     loaded: Loaded
 
 
+def admit_all(core: Core, items: Sequence[Item]) -> list[Item]:
+    """Return those of *items* that are to be stored."""
+    taken: list[Item] = []
+    refused = 0
+    try:
+        for item in items:
+            if admitted(core, item.call, item.loaded):
+                taken.append(item)
+            else:
+                refused += 1
+    except BaseException:
+        core.statistics.left_unstored("error", len(items) - refused)
+        raise
+    return taken
+
+
 def compose_all(core: Core, items: Sequence[Item]) -> Plan[list[Entry | None]]:
     """Make the entry of each of *items*, None where it must not be stored; one late snapshot serves all."""
+    entries: list[Entry | None] = []
+    try:
+        yield from compose_each(core, items, entries)
+    except ProviderError:
+        core.statistics.left_unstored("provider", len(items) - len(entries))
+        entries += [None] * (len(items) - len(entries))
+    except BaseException:
+        core.statistics.left_unstored("error", len(items) - len(entries))
+        raise
+    return entries
+
+
+def compose_each(core: Core, items: Sequence[Item], entries: list[Entry | None]) -> Plan[None]:
+    """Append the entries of *items* to *entries*, one by one."""
     revealed = [item.call.revealed(item.loaded.value, item.loaded.context.tags) for item in items]
     late = [
         [tag for tag in tags if tag not in set(item.tags)] for item, tags in zip(items, revealed, strict=True)
@@ -73,10 +106,8 @@ def compose_all(core: Core, items: Sequence[Item]) -> Plan[list[Entry | None]]:
     after: Snapshot | None = None
     if union:
         after = yield TakeSnapshot(union, items[0].call.policy.tag_ttl_ms)
-    entries = []
     for item, tags, own in zip(items, revealed, late, strict=True):
         entries.append((yield from compose(core, item, tags, _part(after, union, own))))
-    return entries
 
 
 def _part(after: Snapshot | None, union: Sequence[TagId], own: Sequence[TagId]) -> Snapshot | None:

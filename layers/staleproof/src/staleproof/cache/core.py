@@ -38,13 +38,24 @@ CODEC_BITS = 0x0F
 
 
 class Hit:
-    """A value that may be served, and the entry it came from."""
+    """A value that may be served, and the entry it came from.
 
-    __slots__ = ("_raw", "value")
+    Attributes:
+        value: the value.
+        cost_us: what its load took, in microseconds.
+    """
 
-    def __init__(self, value: Any, raw: bytes) -> None:
+    __slots__ = ("_raw", "cost_us", "value")
+
+    def __init__(self, value: Any, raw: bytes, cost_us: int) -> None:
         self.value = value
+        self.cost_us = cost_us
         self._raw = raw
+
+    @property
+    def size(self) -> int:
+        """The bytes of the entry on the server."""
+        return len(self._raw)
 
     @property
     def entry(self) -> Entry:
@@ -97,7 +108,7 @@ class Core:
         self.breaker = breaker or Breaker(clock=clock)
         self.reader_breaker = Breaker(clock=clock)
         """Of the reader endpoint: while it is open, the primary answers."""
-        self.statistics = Statistics()
+        self.statistics = Statistics(namespace, near, self.breaker)
         self.compression: Algorithm = compression
         self.draw = draw
         self.deferred = deferred
@@ -145,13 +156,9 @@ class Core:
             if expires_ms and self.now_ms() >= expires_ms:
                 return Miss(EXPIRED, decode(raw), expires_ms)
         try:
-            hit = Hit(call.codec.decode(payload), raw)
+            return Hit(call.codec.decode(payload), raw, cost_us(raw, start))
         except CodecError:
             return Miss(CODEC, decode(raw))
-        statistics = self.statistics
-        statistics.saved_us += cost_us(raw, start)
-        statistics.bytes_read += len(raw)
-        return hit
 
     def _judge_at_length(
         self, call: Call, asked: Sequence[TagId], raw: bytes | None, versions: Sequence[bytes | None]
@@ -161,12 +168,9 @@ class Core:
         if not isinstance(verdict, Entry):
             return verdict
         try:
-            value = self.value_of(call, verdict)
+            return Hit(self.value_of(call, verdict), raw or b"", verdict.cost_us)
         except CodecError:
             return Miss(CODEC, verdict)
-        self.statistics.saved_us += verdict.cost_us
-        self.statistics.bytes_read += len(raw or b"")
-        return Hit(value, raw or b"")
 
     def value_of(self, call: Call, entry: Entry) -> Any:
         """Return the value of *entry*, fresh or not.

@@ -12,13 +12,12 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache.commands import Begin, Load, Release, Store
-from staleproof.cache.composing import Item, Loaded, compose_all
+from staleproof.cache.composing import Item, Loaded, admit_all, compose_all
 from staleproof.cache.core import Hit
 from staleproof.cache.loading import LoadContext, NotModified
 from staleproof.cache.missing import MISSING
 from staleproof.cache.patience import Patience
 from staleproof.cache.reading import keep, look
-from staleproof.cache.sealing import admitted
 from staleproof.entry import born_at, carries, encode
 from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
 from staleproof.policies.expiration import kept_ms
@@ -54,22 +53,25 @@ def foreseen(call: Call, miss: Miss) -> list[TagId]:
 
 def renew(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
     """Load anew if nobody else does; `MISSING` otherwise. There is a value to serve, so nobody waits here."""
-    core.statistics.refreshes += 1
-    try:
-        return (yield from leased(call, lambda lease: renew_under(core, call, lease, ticket, outdated)))
-    except BaseException:
-        core.statistics.refresh_failures += 1
-        raise
+    return (yield from leased(call, lambda lease: renew_under(core, call, lease, ticket, outdated)))
 
 
 def renew_under(
     core: Core, call: Call, lease: bytes, ticket: Position | None, outdated: Callable[[], Any]
 ) -> Plan[Any]:
     """Take the lease, if it is free, and load."""
-    begun = yield from begin(core, call, call.tags, lease)
-    if begun is None or not begun.leased:
+    try:
+        begun: Begun = yield claim(call, call.tags, lease)
+    except ProviderError:
         return MISSING
-    return (yield from load(core, call, call.tags, begun, lease, ticket, outdated))
+    if not begun.leased:
+        return MISSING
+    core.statistics.refreshes += 1
+    try:
+        return (yield from load(core, call, call.tags, begun, lease, ticket, outdated))
+    except BaseException:
+        core.statistics.refresh_failures += 1
+        raise
 
 
 def leased(call: Call, work: Callable[[bytes], Plan[R]]) -> Plan[R]:
@@ -97,23 +99,29 @@ def fill_under(
         if patience.is_over():
             return (yield from load_unstored(core, call, "patience"))
         yield patience.pause()
-        try:
-            found = yield from look(core, call)
-        except ProviderUnavailableError as error:
-            without_server(core, call, error)
-            return (yield from load_unstored(core, call, "provider"))
+        found = yield from look_again(core, call)
         if isinstance(found, Hit):
             return waited(core, call, found, ticket)
-        begun = yield from begin(core, call, tags, lease)
-    if begun is None:
-        return (yield from load_unstored(core, call, "provider"))
-    if is_news(miss, call, begun):
+        begun = None if found is None else (yield from begin(core, call, tags, lease))
+    if begun is not None and is_news(miss, call, begun):
         # The last holder stored between our look and our lease: without this, each of a crowd would load in turn.
-        found = yield from look(core, call)
+        found = yield from look_again(core, call)
         if isinstance(found, Hit):
             yield from give_back(call.key, lease)
             return waited(core, call, found, ticket)
+        begun = None if found is None else begun
+    if begun is None:
+        return (yield from load_unstored(core, call, "provider"))
     return (yield from load(core, call, tags, begun, lease, ticket, lambda: core.outdated(call, miss)))
+
+
+def look_again(core: Core, call: Call) -> Plan[Hit | Miss | None]:
+    """Look at the entry once more; None if the server is away, and the policy lets us go on without it."""
+    try:
+        return (yield from look(core, call))
+    except ProviderUnavailableError as error:
+        without_server(core, call, error)
+        return None
 
 
 def is_news(miss: Miss, call: Call, begun: Begun) -> bool:
@@ -125,7 +133,7 @@ def is_news(miss: Miss, call: Call, begun: Begun) -> bool:
 
 def waited(core: Core, call: Call, found: Hit, ticket: Position | None) -> Any:
     """Return what somebody else has loaded."""
-    core.statistics.waits += 1
+    core.statistics.waited(found)
     keep(core, call, found.value, found.entry, ticket)
     return found.value
 
@@ -151,9 +159,8 @@ def refill_under(core: Core, call: Call, lease: bytes, ticket: Position | None) 
 
 def begin(core: Core, call: Call, tags: Sequence[TagId], lease: bytes) -> Plan[Begun | None]:
     """Snapshot *tags* and ask for the lease; None if the server takes no writes, or is away: reads go on unstored."""
-    policy = call.policy
     try:
-        return (yield Begin(call.key, tags, lease, policy.lease_ms, policy.tag_ttl_ms, call.guarded))  # type: ignore[no-any-return]
+        return (yield claim(call, tags, lease))  # type: ignore[no-any-return]
     except ProviderRejectedError:
         return None
     except ProviderUnavailableError as error:
@@ -161,35 +168,43 @@ def begin(core: Core, call: Call, tags: Sequence[TagId], lease: bytes) -> Plan[B
         return None
 
 
-def without_server(core: Core, call: Call, error: ProviderUnavailableError) -> None:
+def claim(call: Call, tags: Sequence[TagId], lease: bytes) -> Begin:
+    """Return the command that snapshots *tags* and asks for the lease."""
+    policy = call.policy
+    return Begin(call.key, tags, lease, policy.lease_ms, policy.tag_ttl_ms, call.guarded)
+
+
+def without_server(core: Core, call: Call, error: ProviderUnavailableError, reads: int = 1) -> None:
     """Go on without the server, if the policy lets us."""
     if call.policy.fallback == "error":
-        core.statistics.fell_back("error")
+        core.statistics.fell_back("error", reads)
         raise error
-    core.statistics.fell_back("load")
+    core.statistics.fell_back("load", reads)
 
 
 def load_unstored(core: Core, call: Call, reason: str) -> Plan[Any]:
     """Load for oneself alone."""
-    core.statistics.left_unstored(reason)
     loaded = yield from run_loader(core, call, lambda: MISSING)
+    core.statistics.left_unstored(reason)
     return loaded.value
 
 
 def run_loader(core: Core, call: Call, outdated: Callable[[], Any]) -> Plan[Loaded]:
     """Call the loader, and take its time."""
-    context = LoadContext(call.key, call.flight, outdated)
+    context, statistics = LoadContext(call.key, call.flight, outdated), core.statistics
     born_ms, began = core.now_ms(), core.clock.monotonic()
-    core.statistics.loads += 1
+    statistics.loads += 1
     try:
         value = yield Load(context)
     except NotModified:
         value = context.stale
     except BaseException:
-        core.statistics.load_failures += 1
+        statistics.load_failures += 1
         raise
-    cost_us = max(0, round((core.clock.monotonic() - began) * 1_000_000))
-    core.statistics.load_us += cost_us
+    finally:
+        cost_us = max(0, round((core.clock.monotonic() - began) * 1_000_000))
+        statistics.load_us += cost_us
+    statistics.loaded += 1
     return Loaded(value, born_ms, cost_us, context)
 
 
@@ -207,8 +222,9 @@ def load(
     if call.habit is not None:
         call.habit.learn(reveals=bool(loaded.context.tags))
     entry = None
-    if admitted(core, call, loaded):
-        (entry,) = yield from compose_all(core, [Item(call, tags, begun.snapshot, loaded)])
+    items = admit_all(core, [Item(call, tags, begun.snapshot, loaded)])
+    if items:
+        (entry,) = yield from compose_all(core, items)
     if entry is None:
         yield from give_back(call.key, lease)
     elif (yield from store(core, call, entry, lease)):
@@ -218,18 +234,17 @@ def load(
 
 def store(core: Core, call: Call, entry: Entry, lease: bytes) -> Plan[bool]:
     """Store *entry* under our lease. A server that cannot take it costs a miss later, never this answer."""
-    raw = encode(entry)
     life = entry.expires_ms - entry.born_ms if entry.expires_ms else 0
     try:
+        raw = encode(entry)
         stored: bool = yield Store(call.key, raw, kept_ms(call.policy, life), lease)
     except ProviderError:
         core.statistics.left_unstored("provider")
         return False
-    if stored:
-        core.statistics.stored += 1
-        core.statistics.bytes_written += len(raw)
-    else:
-        core.statistics.left_unstored("lease")
+    except BaseException:
+        core.statistics.left_unstored("error")
+        raise
+    core.statistics.kept(raw if stored else None)
     return stored
 
 

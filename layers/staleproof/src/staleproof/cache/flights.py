@@ -54,12 +54,15 @@ class Flight:
         self.landed.set()
 
     def outcome(self, boarded: int) -> Landed | Turn:
-        """Return what it brought for one who came aboard at number *boarded*; raises the loader's failure."""
+        """Return what it brought for one who came aboard at number *boarded*; raises the loader's failure.
+
+        Who leads a flight, and has it run elsewhere, asks with a number below 0.
+        """
         if isinstance(self.failure, Exception):
             raise self.failure
         if self.failure is not None or self.value is MISSING or self.asked < boarded:
             return Turn.AGAIN
-        return Landed(self.value)
+        return Landed(self.value, shared=boarded >= 0)
 
 
 class Boarding:

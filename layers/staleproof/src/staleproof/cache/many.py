@@ -9,35 +9,27 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from staleproof.cache.commands import BeginMany, Invalidate, Load, ReadMany, StoreMany
-from staleproof.cache.composing import Item, Loaded, compose_all
+from staleproof.cache.commands import BeginMany, Load, ReadMany
+from staleproof.cache.composing import Item, Loaded, admit_all
 from staleproof.cache.filling import LEASE_BYTES, foreseen, give_back, is_news, without_server
 from staleproof.cache.loading import LoadContext
 from staleproof.cache.missing import MISSING
 from staleproof.cache.patience import Patience
-from staleproof.cache.reading import catch_up, keep, settle
-from staleproof.cache.sealing import admitted
-from staleproof.entry import encode
-from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
-from staleproof.policies.expiration import kept_ms
-from staleproof.policies.judgement import ABSENT, BREAKER, Miss
-from staleproof.ports import Claim, Deposit, Want
+from staleproof.cache.reading import catch_up, keep, outage, settle
+from staleproof.cache.storing import batches, store_all
+from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
+from staleproof.policies.judgement import Miss
+from staleproof.ports import Claim, Want
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from staleproof.cache.call import Call
     from staleproof.cache.commands import Plan
-    from staleproof.cache.core import Core
+    from staleproof.cache.core import Core, Hit
     from staleproof.cache.near import Position
-    from staleproof.events import Invalidation
     from staleproof.ports import Begun
     from staleproof.tags import TagId
-
-BATCH = 500
-"""Keys of one round trip at most."""
-
-_UNKNOWN = Miss(ABSENT, None)
 
 
 class Ours(NamedTuple):
@@ -65,8 +57,38 @@ def look_many(core: Core, calls: Sequence[Call]) -> Plan[list[Any]]:
     """Return what the server has fresh for each of *calls*, `MISSING` for the rest; never load."""
     batch = Batch(calls, [MISSING] * len(calls), None)
     for some in batches(range(len(calls))):
-        yield from read_some(core, batch, some)
+        yield from read_some(core, batch, some, lambda _: None)
     return batch.values
+
+
+def get_many(core: Core, calls: Sequence[Call]) -> Plan[list[Any]]:
+    """Return what `look_many` returns; reads that are counted, and load nothing."""
+    batch, missing = Batch(calls, [MISSING] * len(calls), None), dict[int, Miss]()
+    try:
+        for some in batches(range(len(calls))):
+            missing |= yield from read_some(core, batch, some, core.statistics.hit)
+    except ProviderUnavailableError as error:
+        core.statistics.fell_back("error", len(missed(core, batch, missing, error)))
+        raise
+    missed(core, batch, missing)
+    return batch.values
+
+
+def missed(
+    core: Core, batch: Batch, missing: Mapping[int, Miss], error: ProviderUnavailableError | None = None
+) -> list[int]:
+    """Count what was not found: *missing* by reason, what the server did not answer by *error*; return both."""
+    for miss in missing.values():
+        core.statistics.missed(miss.reason)
+    rest = unanswered(batch, range(len(batch.calls)))
+    if error is not None:
+        core.statistics.missed(outage(error), len(rest) - len(missing))
+    return rest
+
+
+def unanswered(batch: Batch, places: Iterable[int]) -> list[int]:
+    """Return those of *places* that have no value yet."""
+    return [at for at in places if batch.values[at] is MISSING]
 
 
 def serve_many(core: Core, calls: Sequence[Call]) -> Plan[list[Any]]:
@@ -78,17 +100,29 @@ def serve_many(core: Core, calls: Sequence[Call]) -> Plan[list[Any]]:
     try:
         batch, wanted = yield from from_near(core, batch)
         for some in batches(wanted):
-            missing |= yield from read_some(core, batch, some)
+            missing |= yield from read_some(core, batch, some, core.statistics.hit)
     except ProviderUnavailableError as error:
-        core.statistics.missed(BREAKER)
-        without_server(core, calls[0], error)
-        return (yield from load_rest(core, batch, "provider"))
-    core.statistics.hits += len(wanted) - len(missing)
-    for miss in missing.values():
-        core.statistics.missed(miss.reason)
+        rest = from_last_resort(core, batch, missed(core, batch, missing, error))
+        yield from load_rest(core, batch, rest, "provider", error)
+        return batch.values
+    missed(core, batch, missing)
     if missing:
         yield from fill_many(core, batch, missing)
     return batch.values
+
+
+def from_last_resort(core: Core, batch: Batch, rest: list[int]) -> list[int]:
+    """Take what the near cache has for an outage, if the policy wants that; return the places that are left."""
+    policy, near = batch.calls[0].policy, core.near_for(batch.calls[0])
+    if policy.fallback != "stale" or near is None:
+        return rest
+    now = core.clock.now()
+    for at in rest:
+        copy = near.last_resort(batch.calls[at], policy.stale_if_error, now)
+        if copy is not None:
+            core.statistics.fell_back("stale")
+            batch.values[at] = copy.value
+    return unanswered(batch, rest)
 
 
 def from_near(core: Core, batch: Batch) -> Plan[tuple[Batch, list[int]]]:
@@ -105,63 +139,70 @@ def from_near(core: Core, batch: Batch) -> Plan[tuple[Batch, list[int]]]:
             wanted.append(at)
         else:
             batch.values[at] = copy.value
-    core.statistics.near_hits += len(batch.calls) - len(wanted)
+    near_hits = len(batch.calls) - len(wanted)
+    core.statistics.near_hits += near_hits
     return batch._replace(ticket=near.position()), wanted
 
 
-def read_some(core: Core, batch: Batch, some: Sequence[int]) -> Plan[dict[int, Miss]]:
-    """Read *some* of the batch in one round trip; return what was missed."""
+def read_some(
+    core: Core, batch: Batch, some: Sequence[int], count: Callable[[Hit], object]
+) -> Plan[dict[int, Miss]]:
+    """Read *some* of the batch in one round trip; *count* what was found, and return what was missed."""
     wants = [Want(batch.calls[at].key, core.wanted(batch.calls[at])) for at in some]
     observed = yield ReadMany(wants)
-    missed = {}
+    misses = {}
     for at, want, one in zip(some, wants, observed, strict=True):
         call = batch.calls[at]
         found = yield from settle(core, call, core.judge(call, want.tags, one))
         if isinstance(found, Miss):
-            missed[at] = found
+            misses[at] = found
         else:
             batch.values[at] = found.value
+            count(found)
             keep(core, call, found.value, found.entry, batch.ticket)
-    return missed
+    return misses
 
 
 def fill_many(core: Core, batch: Batch, missing: dict[int, Miss]) -> Plan[None]:
     """Load what is *missing*, waiting for others' loads as long as the policy says."""
-    policy = batch.calls[0].policy
-    patience = Patience(policy.patience, core.clock)
-    while missing:
-        try:
-            yield from fill_ours(core, batch, missing)
-            if not missing or patience.is_over():
+    patience = Patience(batch.calls[0].policy.patience, core.clock)
+    takes_writes, failure = True, None
+    try:
+        while missing:
+            takes_writes = yield from fill_ours(core, batch, missing)
+            if not missing or not takes_writes or patience.is_over():
                 break
             yield patience.pause()
             yield from take_stored(core, batch, missing, list(missing))
-        except ProviderUnavailableError as error:
-            without_server(core, batch.calls[0], error)
-            break
-    if missing:
-        yield from load_rest(core, batch, "patience")
+    except ProviderUnavailableError as error:
+        failure = error
+    reason = "patience" if takes_writes and failure is None else "provider"
+    yield from load_rest(core, batch, unanswered(batch, missing), reason, failure)
 
 
 def take_stored(core: Core, batch: Batch, missing: dict[int, Miss], places: Sequence[int]) -> Plan[list[int]]:
     """Take what others have stored at *places*, which is no longer *missing* then; return where that was."""
     taken = []
     for some in batches(places):
-        still = yield from read_some(core, batch, some)
+        still = yield from read_some(core, batch, some, core.statistics.waited)
         taken += [at for at in some if at not in still]
     for at in taken:
-        core.statistics.waits += 1
         del missing[at]
     return taken
 
 
-def fill_ours(core: Core, batch: Batch, missing: dict[int, Miss]) -> Plan[None]:
-    """Take the leases that are free, and load under them; what another loads stays *missing*."""
+def fill_ours(core: Core, batch: Batch, missing: dict[int, Miss]) -> Plan[bool]:
+    """Take the leases that are free, and load under them; what another loads stays *missing*.
+
+    Say whether the server takes writes: where it does not there are no leases to wait for.
+    """
     lease = os.urandom(LEASE_BYTES)
     begun: dict[int, Ours] = {}
+    granted: dict[int, Ours] | None = {}
     try:
         for some in batches(list(missing)):
-            begun |= yield from begin_some(batch, missing, some, lease)
+            granted = yield from begin_some(batch, missing, some, lease)
+            begun |= granted or {}
         news = [at for at, each in begun.items() if is_news(missing[at], batch.calls[at], each.begun)]
         yield from take_news(core, batch, missing, begun, news, lease)
         if begun:
@@ -174,19 +215,20 @@ def fill_ours(core: Core, batch: Batch, missing: dict[int, Miss]) -> Plan[None]:
         raise
     for at in begun:
         del missing[at]
+    return granted is not None
 
 
 def begin_some(
     batch: Batch, missing: Mapping[int, Miss], some: Sequence[int], lease: bytes
-) -> Plan[dict[int, Ours]]:
-    """Begin the loads of *some*; return those whose lease is ours. A server that takes no writes gives none."""
+) -> Plan[dict[int, Ours] | None]:
+    """Begin the loads of *some*; return those whose lease is ours, or None if the server takes no writes."""
     calls, policy = batch.calls, batch.calls[0].policy
     claims = [Claim(calls[at].key, foreseen(calls[at], missing[at]), lease) for at in some]
     guarded = any(calls[at].guarded for at in some)
     try:
         begun = yield BeginMany(claims, policy.lease_ms, policy.tag_ttl_ms, guarded)
     except ProviderRejectedError:
-        return {}
+        return None
     granted = zip(some, claims, begun, strict=True)
     return {at: Ours(claim.tags, each) for at, claim, each in granted if each.leased}
 
@@ -203,95 +245,47 @@ def take_news(
 def load_some(core: Core, batch: Batch, begun: Mapping[int, Ours], lease: bytes) -> Plan[None]:
     """Call the loader once for all that *begun*, and store what it returns."""
     loaded = yield from run_loader(core, batch, list(begun))
-    items, places = [], []
-    for at, each in begun.items():
-        call = batch.calls[at]
-        if at in loaded:
-            batch.values[at] = loaded[at].value
-            if admitted(core, call, loaded[at]):
-                items.append(Item(call, each.tags, each.begun.snapshot, loaded[at]))
-                places.append(at)
-    entries = yield from compose_all(core, items)
-    ready = [
-        (at, item, entry) for at, item, entry in zip(places, items, entries, strict=True) if entry is not None
-    ]
-    for at in set(begun) - {at for at, _, _ in ready}:
-        yield from give_back(batch.calls[at].key, lease)
-    for some in batches(ready):
-        yield from store_some(core, batch, some, lease)
-
-
-def store_some(core: Core, batch: Batch, some: Sequence[Any], lease: bytes) -> Plan[None]:
-    """Store *some* entries, and keep near what was stored."""
-    deposits = []
-    for _, item, entry in some:
-        life = entry.expires_ms - entry.born_ms if entry.expires_ms else 0
-        deposits.append(Deposit(item.call.key, encode(entry), kept_ms(item.call.policy, life), lease))
-    try:
-        stored = yield StoreMany(deposits)
-    except ProviderError:
-        for _ in deposits:
-            core.statistics.left_unstored("provider")
-        return
-    for (_, item, entry), deposit, kept in zip(some, deposits, stored, strict=True):
-        if kept:
-            core.statistics.stored += 1
-            core.statistics.bytes_written += len(deposit.entry)
-            keep(core, item.call, item.loaded.value, entry, batch.ticket)
-        else:
-            core.statistics.left_unstored("lease")
+    items = []
+    for at, one in loaded.items():
+        batch.values[at] = one.value
+        items.append(Item(batch.calls[at], begun[at].tags, begun[at].begun.snapshot, one))
+    stored = yield from store_all(core, admit_all(core, items), batch.ticket, lease)
+    for key in {batch.calls[at].key for at in begun} - stored.keys():
+        yield from give_back(key, lease)
 
 
 def run_loader(core: Core, batch: Batch, missing: Sequence[int]) -> Plan[dict[int, Loaded]]:
     """Call the loader for *missing*; its time is shared out evenly."""
-    context = LoadContext()
+    context, statistics = LoadContext(), core.statistics
     born_ms, began = core.now_ms(), core.clock.monotonic()
-    core.statistics.loads += 1
+    statistics.loads += 1
     try:
         found: Mapping[int, Any] = yield Load(context, missing)
     except BaseException:
-        core.statistics.load_failures += 1
+        statistics.load_failures += 1
         raise
-    spent_us = max(0, round((core.clock.monotonic() - began) * 1_000_000))
-    core.statistics.load_us += spent_us
+    finally:
+        spent_us = max(0, round((core.clock.monotonic() - began) * 1_000_000))
+        statistics.load_us += spent_us
     cost_us = spent_us // max(1, len(missing))
     habit = batch.calls[0].habit
     if habit is not None:
         habit.learn(reveals=bool(context.tags))
-    return {at: Loaded(found[at], born_ms, cost_us, context) for at in missing if at in found}
+    loaded = {at: Loaded(found[at], born_ms, cost_us, context) for at in missing if at in found}
+    values = len(loaded)
+    statistics.loaded += values
+    return loaded
 
 
-def load_rest(core: Core, batch: Batch, reason: str) -> Plan[list[Any]]:
-    """Load whatever has no value yet, for oneself alone."""
-    missing = [at for at, value in enumerate(batch.values) if value is MISSING]
-    core.statistics.left_unstored(reason)
-    for at, loaded in (yield from run_loader(core, batch, missing)).items():
-        batch.values[at] = loaded.value
-    return batch.values
-
-
-def put_many(core: Core, calls: Sequence[Call], values: Sequence[Any], record: Invalidation) -> Plan[int]:
-    """Store *values* as if loaded now, once *record* has invalidated their keys; return how many were stored."""
-    core.acknowledged([record], (yield Invalidate([record])))
-    before = core.statistics.stored
-    lease = os.urandom(LEASE_BYTES)
-    for some in batches(list(range(len(calls)))):
-        batch = Batch(calls, list(values), None)
-        begun = yield from begin_some(batch, dict.fromkeys(some, _UNKNOWN), some, lease)
-        free = {at: each for at, each in begun.items() if not each.begun.head}
-        for at in set(begun) - set(free):
-            yield from give_back(calls[at].key, lease)
-        born_ms = core.now_ms()
-        items = [
-            Item(calls[at], each.tags, each.begun.snapshot, Loaded(values[at], born_ms, 0, LoadContext()))
-            for at, each in free.items()
-        ]
-        entries = yield from compose_all(core, items)
-        ready = [(at, i, e) for at, i, e in zip(free, items, entries, strict=True) if e is not None]
-        yield from store_some(core, batch, ready, lease)
-    return core.statistics.stored - before
-
-
-def batches(items: Sequence[Any]) -> list[Sequence[Any]]:
-    """Cut *items* into runs that fit one round trip."""
-    return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+def load_rest(
+    core: Core, batch: Batch, rest: Sequence[int], reason: str, error: ProviderUnavailableError | None = None
+) -> Plan[None]:
+    """Load what is left, for oneself alone: because the server is away, if there is an *error*."""
+    if not rest:
+        return
+    if error is not None:
+        without_server(core, batch.calls[0], error, len(rest))
+    loaded = yield from run_loader(core, batch, rest)
+    for at, one in loaded.items():
+        batch.values[at] = one.value
+    core.statistics.left_unstored(reason, len(loaded))

@@ -32,9 +32,9 @@ from staleproof.cache import filling, reading
 from staleproof.cache.commands import Depart, Expire, Fly, Landed, Read, Turn
 from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
-from staleproof.errors import CircuitOpenError, ConfigurationError, LoadTimeoutError, ProviderUnavailableError
+from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderUnavailableError
 from staleproof.policies.expiration import is_due, kept_ms
-from staleproof.policies.judgement import BREAKER, UNREACHABLE, Miss, Partial
+from staleproof.policies.judgement import Miss, Partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def answer(core: Core, call: Call, verdict: Hit | Miss | Partial, ticket: Positi
     if isinstance(found, Miss):
         core.statistics.missed(found.reason)
         return (yield from make_up(core, call, found, ticket))
-    core.statistics.hits += 1
+    core.statistics.hit(found)
     reading.keep(core, call, found.value, found.entry, ticket)
     if call.policy.tends:
         return (yield from tend(core, call, found, ticket))
@@ -183,16 +183,23 @@ def load_once(
             bool(bounds),
         )
         if isinstance(reply, Landed):
-            return reply.value
+            return landed(core, reply)
         if reply is not Turn.AGAIN:
             return (yield from unlanded(core, call, reply, stale))
         try:
             found = yield from reading.look(core, call)
         except ProviderUnavailableError as error:
-            return (yield from cut_off(core, call, error))
+            return (yield from do_without(core, call, error))
         if isinstance(found, Hit):
             return filling.waited(core, call, found, None)
         miss = found
+
+
+def landed(core: Core, reply: Landed) -> Any:
+    """Return what a flight brought."""
+    if reply.shared:
+        core.statistics.waited()
+    return reply.value
 
 
 def unlanded(core: Core, call: Call, turn: Turn, stale: Stale | None) -> Plan[Any]:
@@ -200,6 +207,7 @@ def unlanded(core: Core, call: Call, turn: Turn, stale: Stale | None) -> Plan[An
     if turn is Turn.LATE:
         if stale is not None:
             return served(core, stale, "slow")
+        core.statistics.timeouts += 1
         raise LoadTimeoutError(
             f"loading {call.key[:80]!r} took longer than hard_timeout={call.policy.hard_timeout} s; retry, or raise it"
         )
@@ -211,8 +219,13 @@ def unlanded(core: Core, call: Call, turn: Turn, stale: Stale | None) -> Plan[An
 
 
 def cut_off(core: Core, call: Call, error: ProviderUnavailableError) -> Plan[Any]:
+    """Answer a read that the server did not answer at all."""
+    core.statistics.missed(reading.outage(error))
+    return (yield from do_without(core, call, error))
+
+
+def do_without(core: Core, call: Call, error: ProviderUnavailableError) -> Plan[Any]:
     """Answer without the server, as the policy says."""
-    core.statistics.missed(BREAKER if isinstance(error, CircuitOpenError) else UNREACHABLE)
     policy, near = call.policy, core.near_for(call)
     if policy.fallback == "error":
         core.statistics.fell_back("error")
@@ -234,7 +247,7 @@ def load_apart(core: Core, call: Call) -> Plan[Any]:
     while True:
         reply = yield Fly(flight, plan, bound, call.policy.patience, bound is not None)
         if isinstance(reply, Landed):
-            return reply.value
+            return landed(core, reply)
         if reply is not Turn.AGAIN:
             return (yield from unlanded(core, call, reply, None))
 
@@ -252,5 +265,5 @@ def refresh(core: Core, call: Call) -> Plan[Any]:
             yield from reading.catch_up(near)
             ticket = near.position()
     except ProviderUnavailableError as error:
-        return (yield from cut_off(core, call, error))
+        return (yield from do_without(core, call, error))
     return (yield from filling.refill(core, call, ticket))

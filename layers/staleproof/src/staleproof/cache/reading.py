@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from staleproof.cache.commands import FindEnd, Follow, Read, ReadFollowing
 from staleproof.cache.core import Hit
+from staleproof.cache.missing import MISSING
 from staleproof.cache.near import Copy
-from staleproof.errors import ProviderUnavailableError
-from staleproof.policies.judgement import RETAGGED, Miss, Partial
+from staleproof.errors import CircuitOpenError, ProviderUnavailableError
+from staleproof.policies.judgement import BREAKER, RETAGGED, UNREACHABLE, Miss, Partial
 
 if TYPE_CHECKING:
     from typing import Any
@@ -38,6 +39,27 @@ def look(core: Core, call: Call) -> Plan[Hit | Miss]:
     asked = core.wanted(call)
     verdict = core.judge(call, asked, (yield Read(call.key, asked)))
     return (yield from settle(core, call, verdict))
+
+
+def get(core: Core, call: Call) -> Plan[Any]:
+    """Return the fresh value of *call*, or `MISSING`: a read that is counted, and loads nothing."""
+    statistics = core.statistics
+    try:
+        found = yield from look(core, call)
+    except ProviderUnavailableError as error:
+        statistics.missed(outage(error))
+        statistics.fell_back("error")
+        raise
+    if isinstance(found, Hit):
+        statistics.hit(found)
+        return found.value
+    statistics.missed(found.reason)
+    return MISSING
+
+
+def outage(error: ProviderUnavailableError) -> str:
+    """Return the reason of a miss that *error* explains."""
+    return BREAKER if isinstance(error, CircuitOpenError) else UNREACHABLE
 
 
 def life(core: Core, call: Call) -> Plan[float | None]:

@@ -1,123 +1,182 @@
 """What a cache did, counted.
 
-Plain integers: an increment is one bytecode step away from its read, which is close enough to exact under
-threads, and costs the hit path next to nothing.
+Theory of operation: plain integers in slots. Between reading a counter and writing it back stands no call, so that
+under CPython's lock no other thread comes between either: counts are exact, and cost the hit path next to nothing.
+Where there is no such lock they are close. What a cache holds is counted by its holder (the near cache, the provider,
+the breaker) and joined only when somebody asks.
+
+Laws, each kept by a test: a read is counted once, as a near hit, a hit or a miss of one reason; a value that was loaded
+or put is counted once, as stored or as unstored for one reason; a stale value that was served is counted once, by its
+occasion. Nothing here carries a key, a tag or a value: every name is one of a few, fit for a metric's dimension.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+from staleproof.cache.counters import BY_REASON, COUNTS, Counters
+from staleproof.errors import ConfigurationError
 from staleproof.policies.judgement import REASONS
 
-_COUNTS = (
-    "near_hits",
-    "hits",
-    "stale",
-    "loads",
-    "load_failures",
-    "waits",
-    "stored",
-    "invalidations",
-    "refreshes",
-    "refresh_failures",
-    "refreshes_dropped",
-    "load_us",
-    "saved_us",
-    "bytes_read",
-    "bytes_written",
-)
-_BY_REASON = ("misses", "unstored", "stale_served", "fallbacks")
+if TYPE_CHECKING:
+    from staleproof.cache.core import Hit
+    from staleproof.cache.near import NearCache
+    from staleproof.policies.breaker import Breaker
+
+GAUGES: Final = frozenset({"copies", "bytes", "entries", "open", "in_a_row"})
+"""What the holders tell as it is now, not counted up: a difference shows it as it is."""
 
 
-class Statistics:
-    """Counters of one cache since it was made, of the calls that load what is missing: a mere look is not counted.
+class Snapshot(Counters):
+    """Counters as they were at one moment, or what was added to them between two."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, figures: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> None:
+        for name in ("namespace", *COUNTS, *BY_REASON):
+            setattr(self, name, figures[name])
+        self._parts = {name: dict(part) for name, part in parts.items()}
+
+    @property
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """See `Counters.parts`."""
+        return {name: dict(part) for name, part in self._parts.items()}
+
+    def since(self, before: Snapshot) -> Snapshot:
+        """Return what was added since *before*; of what is held, how much it is now.
+
+        Raises:
+            ConfigurationError: *before* is no snapshot, or another cache's.
+        """
+        if type(before) is not Snapshot or before.namespace != self.namespace:
+            raise ConfigurationError(
+                f"since({type(before).__name__}) needs a snapshot of the same cache: "
+                "take before = cache.statistics.snapshot() first"
+            )
+        figures: dict[str, Any] = {name: getattr(self, name) - getattr(before, name) for name in COUNTS}
+        figures |= {name: _added(getattr(self, name), getattr(before, name)) for name in BY_REASON}
+        earlier = before.parts
+        parts = {name: _added(part, earlier.get(name, {})) for name, part in self.parts.items()}
+        return Snapshot({"namespace": self.namespace, **figures}, parts)
+
+
+class Statistics(Counters):
+    """The live counters of one cache since it was made.
+
+    Args:
+        namespace: the cache's.
+        near: its near cache, or None.
+        breaker: its breaker.
 
     Attributes:
-        near_hits: reads served from a copy in the process.
-        hits: reads served from the cache server.
-        misses: reads that the cache could not answer at once, by reason: `absent`, `expired`, `tag`, `unreadable`,
-            `retagged`, `codec`, `unreachable`, `breaker`.
-        stale: those of the misses that were served a stale value; `stale_served` has them by occasion: `revalidating`,
-            `error`, `slow`, `resting`.
-        loads: loader calls; *waits* of them were avoided by waiting for another's. `load_failures` raised.
-        stored, unstored: what became of loaded values; unstored ones were served all the same, by reason: `lease`,
-            `guard`, `lagging`, `patience`, `provider`, `recursion`, `skipped`, `unless`, `admission`, `size`, `tag`.
-        invalidations: calls that invalidated something.
-        fallbacks: reads while the server could not be reached, by what happened: `load`, `stale`, `error`, `deferred`.
-        refreshes: loads ahead of need, in the background or by one reader; `refresh_failures` raised, and
-            `refreshes_dropped` found no worker free.
-        load_us, saved_us: microseconds spent in loaders, and what hits on the server saved of them.
-        bytes_read, bytes_written: of entries, on the server.
+        provider: its provider; one with `statistics` of its own has a part here.
     """
 
-    near_hits: int
-    hits: int
-    stale: int
-    loads: int
-    load_failures: int
-    waits: int
-    stored: int
-    invalidations: int
-    refreshes: int
-    refresh_failures: int
-    refreshes_dropped: int
-    load_us: int
-    saved_us: int
-    bytes_read: int
-    bytes_written: int
-    misses: dict[str, int]
-    unstored: dict[str, int]
-    stale_served: dict[str, int]
-    fallbacks: dict[str, int]
+    __slots__ = ("_breaker", "_near", "provider")
 
-    __slots__ = (*_COUNTS, *_BY_REASON)
-
-    def __init__(self) -> None:
-        for name in _COUNTS:
+    def __init__(
+        self, namespace: str = "", near: NearCache | None = None, breaker: Breaker | None = None
+    ) -> None:
+        self.namespace = namespace
+        self._near = near
+        self._breaker = breaker
+        self.provider: Any = None
+        for name in COUNTS:
             setattr(self, name, 0)
-        for name in _BY_REASON:
-            setattr(self, name, {})
-        self.misses = dict.fromkeys(REASONS, 0)
+        for name in BY_REASON:
+            setattr(self, name, defaultdict(int))
+        self.misses.update(dict.fromkeys(REASONS, 0))
 
-    def missed(self, reason: str) -> None:
-        """Count a miss."""
-        self.misses[reason] = self.misses.get(reason, 0) + 1
+    # --- counting ----------------------------------------------------------------------------------
 
-    def left_unstored(self, reason: str) -> None:
-        """Count a value that was served but could not be stored."""
-        self.unstored[reason] = self.unstored.get(reason, 0) + 1
+    def hit(self, found: Hit) -> None:
+        """Count a read that the server answered."""
+        cost_us, size = found.cost_us, found.size
+        self.hits += 1
+        self.saved_us += cost_us
+        self.bytes_read += size
+
+    def missed(self, reason: str, reads: int = 1) -> None:
+        """Count a miss, or several."""
+        if reads:
+            self.misses[reason] += reads
+
+    def waited(self, found: Hit | None = None) -> None:
+        """Count a miss that took what another loaded, and what of it came from the server."""
+        size = 0 if found is None else found.size
+        self.waits += 1
+        self.bytes_read += size
+
+    def left_unstored(self, reason: str, values: int = 1) -> None:
+        """Count a value that was served but not stored, or several."""
+        if values:
+            self.unstored[reason] += values
+
+    def kept(self, raw: bytes | None) -> None:
+        """Count an entry that was stored under its lease, or None that the lease was lost."""
+        if raw is None:
+            self.left_unstored("lease")
+            return
+        size = len(raw)
+        self.stored += 1
+        self.bytes_written += size
 
     def served_stale(self, occasion: str) -> None:
         """Count a stale value that was served on purpose."""
         self.stale += 1
-        self.stale_served[occasion] = self.stale_served.get(occasion, 0) + 1
+        self.stale_served[occasion] += 1
 
-    def fell_back(self, mode: str) -> None:
+    def fell_back(self, mode: str, reads: int = 1) -> None:
         """Count what was done because the server could not be reached."""
-        self.fallbacks[mode] = self.fallbacks.get(mode, 0) + 1
+        if reads:
+            self.fallbacks[mode] += reads
+
+    # --- telling -----------------------------------------------------------------------------------
 
     @property
-    def reads(self) -> int:
-        """All reads."""
-        return self.near_hits + self.hits + sum(self.misses.values())
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """See `Counters.parts`."""
+        found: dict[str, Any] = {}
+        if self._near is not None:
+            found["near"] = self._near.statistics
+        provider = getattr(self.provider, "statistics", None)
+        if provider is not None:
+            found["provider"] = provider
+        parts = {name: _figures(part) for name, part in found.items()}
+        breaker = self._breaker
+        if breaker is not None:
+            parts["breaker"] = {
+                "opened": breaker.opened,
+                "open": breaker.is_open,
+                "in_a_row": breaker.in_a_row,
+            }
+        return parts
 
-    @property
-    def hit_ratio(self) -> float:
-        """The share of reads that needed no load; 0 before the first."""
-        reads = self.reads
-        return (self.near_hits + self.hits + self.stale) / reads if reads else 0.0
+    def snapshot(self) -> Snapshot:
+        """Return everything as it is now, for `since`."""
+        figures: dict[str, Any] = {name: getattr(self, name) for name in ("namespace", *COUNTS)}
+        figures |= {name: dict(getattr(self, name)) for name in BY_REASON}
+        return Snapshot(figures, self.parts)
 
-    @property
-    def saved_seconds(self) -> float:
-        """Load time that hits on the server saved, in seconds."""
-        return self.saved_us / 1_000_000
+    def since(self, before: Snapshot) -> Snapshot:
+        """Return what was added since *before*; see `Snapshot.since`."""
+        return self.snapshot().since(before)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return every counter by name, and the hit ratio."""
-        counters = {name: getattr(self, name) for name in _COUNTS}
-        return {
-            **counters,
-            **{name: dict(getattr(self, name)) for name in _BY_REASON},
-            "hit_ratio": self.hit_ratio,
-        }
+
+def _figures(part: Any) -> Any:
+    """Return the statistics of a part, a mapping or a named tuple, as a dict; a figure as it is."""
+    if hasattr(part, "_asdict"):
+        part = part._asdict()
+    return {name: _figures(each) for name, each in part.items()} if isinstance(part, Mapping) else part
+
+
+def _added(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _difference(name, figure, before.get(name)) for name, figure in now.items()}
+
+
+def _difference(name: str, figure: Any, before: Any) -> Any:
+    if isinstance(figure, dict):
+        return _added(figure, before or {})
+    return figure if name in GAUGES or not isinstance(figure, int) else figure - (before or 0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from staleproof.cache import many
+from staleproof.cache import many, writing
 from staleproof.cache.awaiting.values import Values
 from staleproof.cache.bulk import Bulk, Item, Progress, checked_items
 from staleproof.cache.commands import Scan
 from staleproof.cache.missing import MISSING
+from staleproof.cache.storing import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -39,7 +40,7 @@ class Several(Values):
         """Return what is cached of *keys*, by key; what is not there is left out."""
         wanted = list(dict.fromkeys(keys))
         calls = [self.call(key, tags, kind=kind) for key in wanted]
-        found = await self.run(many.look_many(self.core, calls))
+        found = await self.run(many.get_many(self.core, calls))
         return {key: value for key, value in zip(wanted, found, strict=True) if value is not MISSING}
 
     async def get_or_load_many(
@@ -88,7 +89,7 @@ class Several(Values):
         self,
         items: Iterable[Item | tuple[str, Any]] | AsyncIterable[Item | tuple[str, Any]],
         *,
-        batch: int = many.BATCH,
+        batch: int = BATCH,
         rate: float | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         policy: Policy | str | None = None,
@@ -121,7 +122,9 @@ class Several(Values):
         unique = checked_items(items)
         calls = [self.call(item.key, item.tags, policy) for item in unique]
         record = self.invalidation(keys=[item.key for item in unique])
-        stored: int = await self.run(many.put_many(self.core, calls, [item.value for item in unique], record))
+        stored: int = await self.run(
+            writing.put_many(self.core, calls, [item.value for item in unique], record)
+        )
         return stored
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:

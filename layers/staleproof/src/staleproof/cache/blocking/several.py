@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from staleproof.cache import many
+from staleproof.cache import many, writing
 from staleproof.cache.blocking.values import Values
 from staleproof.cache.bulk import Bulk, Item, Progress, checked_items
 from staleproof.cache.commands import Scan
 from staleproof.cache.missing import MISSING
+from staleproof.cache.storing import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ class Several(Values):
         """Return what is cached of *keys*, by key; what is not there is left out."""
         wanted = list(dict.fromkeys(keys))
         calls = [self.call(key, tags, kind=kind) for key in wanted]
-        found = self.run(many.look_many(self.core, calls))
+        found = self.run(many.get_many(self.core, calls))
         return {key: value for key, value in zip(wanted, found, strict=True) if value is not MISSING}
 
     def get_or_load_many(
@@ -79,7 +80,7 @@ class Several(Values):
         self,
         items: Iterable[Item | tuple[str, Any]],
         *,
-        batch: int = many.BATCH,
+        batch: int = BATCH,
         rate: float | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         policy: Policy | str | None = None,
@@ -112,7 +113,7 @@ class Several(Values):
         unique = checked_items(items)
         calls = [self.call(item.key, item.tags, policy) for item in unique]
         record = self.invalidation(keys=[item.key for item in unique])
-        stored: int = self.run(many.put_many(self.core, calls, [item.value for item in unique], record))
+        stored: int = self.run(writing.put_many(self.core, calls, [item.value for item in unique], record))
         return stored
 
     def scan(self, prefix: str = "") -> Iterator[str]:

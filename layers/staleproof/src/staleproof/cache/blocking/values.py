@@ -33,7 +33,7 @@ class Values(Serving):
 
     def get(self, key: str, *, tags: Iterable[str] = (), kind: Any = Any) -> Any:
         """Return what is cached under *key*, or `MISSING`."""
-        return self.look(self.call(key, tags, kind=kind))
+        return self.run(reading.get(self.core, self.call(key, tags, kind=kind)))
 
     def get_or_load(
         self,
