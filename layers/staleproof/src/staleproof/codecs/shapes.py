@@ -136,5 +136,8 @@ def compiled(kind: Any, dialect: Dialect) -> Shape:
         ConfigurationError: something in it cannot be read back; the text says what to do.
     """
     builder = Builder(dialect)
-    shape = builder.shape(kind)
-    return Builder(dialect, deferring=True).shape(kind) if builder.mistaken else shape
+    try:
+        shape = builder.shape(kind)
+        return Builder(dialect, deferring=True).shape(kind) if builder.mistaken else shape
+    except RecursionError as error:
+        raise ConfigurationError("an alias in it contains itself; make it a dataclass") from error
