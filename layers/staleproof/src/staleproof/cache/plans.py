@@ -32,7 +32,7 @@ from staleproof.cache import filling, reading
 from staleproof.cache.commands import Depart, Expire, Fly, Landed, Read, Turn
 from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
-from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderUnavailableError
+from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderError, ProviderUnavailableError
 from staleproof.policies.expiration import is_due, kept_ms
 from staleproof.policies.judgement import Miss, Partial
 
@@ -93,9 +93,10 @@ def tend(core: Core, call: Call, hit: Hit, ticket: Position | None) -> Plan[Any]
         left = max(1, entry.expires_ms - now_ms) if entry.expires_ms else 0
         try:
             yield Expire(call.key, entry.expires_ms, entry.expires_ms, kept_ms(policy, left))
-        except ProviderUnavailableError:
+        except ProviderError:
             core.touched.pop(call.key, None)
-    if not is_due(policy, entry.born_ms, entry.expires_ms, entry.cost_us, now_ms, core.draw()):
+    due = is_due(policy, entry.born_ms, entry.expires_ms, entry.cost_us, now_ms, core.draw())
+    if not due or is_resting(core, call):
         return hit.value
     renewed = yield from revalidate(core, call, ticket, lambda: hit.value)
     return hit.value if renewed is MISSING else renewed
@@ -113,15 +114,23 @@ def is_touch_due(core: Core, key: str, idle: float) -> bool:
 
 def revalidate(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
     """Load anew in the background, or here if there is none and nobody else does; `MISSING` if nothing came of it."""
-    if (yield Depart(call.flight, lambda: filling.renew(core, call, ticket, outdated))):
+    if (yield Depart(call.flight, lambda: renew(core, call, ticket, outdated))):
         return MISSING
     try:
-        return (yield from filling.renew(core, call, ticket, outdated))
+        return (yield from renew(core, call, ticket, outdated))
     except ConfigurationError:
         raise
     except Exception:  # noqa: BLE001 - there is a value to serve, and the failure is counted
-        rest(core, call)
         return MISSING
+
+
+def renew(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
+    """Load anew if nobody else does. A loader that fails is left alone for a while, in the background too."""
+    try:
+        return (yield from filling.renew(core, call, ticket, outdated))
+    except Exception:
+        rest(core, call)
+        raise
 
 
 # --- a miss -----------------------------------------------------------------------------------------

@@ -157,7 +157,9 @@ def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | No
         return
     now = core.clock.now()
     life = max(0.0, entry.expires_ms / 1_000 - now.wall) if entry.expires_ms else None
-    limits = [each for each in (call.policy.ttl, call.policy.idle) if each is not None]
+    # Read near for longer than half of `idle`, an entry could idle away on the server meanwhile.
+    idle = None if call.policy.idle is None else call.policy.idle / 2
+    limits = [each for each in (call.policy.ttl, idle) if each is not None]
     if limits:
         life = min(limits if life is None else [life, *limits])  # another host's clock may run ahead
     near.insert(call.key, Copy(value, entry.tag_ids, call, now, life), ticket, entry.size)

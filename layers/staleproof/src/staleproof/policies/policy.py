@@ -85,15 +85,17 @@ class Policy:
     Durations are seconds or texts such as `"10m"`.
 
     Args:
-        ttl: how long an entry is fresh; None keeps it until invalidated. With *ttl_from* it is the longest.
+        ttl: how long an entry is fresh; None keeps it until invalidated.
         idle: forget an entry that nobody has read for so long, whatever is left of its *ttl*.
         jitter: shorten each entry's life by a random share of it, up to this, so that a crowd does not end at once.
         negative_ttl: the life of a stored `None`, if shorter than *ttl*.
-        ttl_from: called with a loaded value, returns its own life, or None for *ttl*.
+        ttl_from: called with a loaded value, returns its own life, shorter or longer, or None for *ttl*.
         staleness: the most that an in-process copy may lag behind an acknowledged invalidation. `0` checks the
             journal at every read; None keeps no in-process copies.
         lease: how long one loader may keep others waiting. A load that takes longer is served, not stored.
-        patience: how long a reader waits for somebody else's load before it loads for itself, unstored.
+        patience: how long a reader waits for somebody else's load before it loads for itself, unstored. Longer than
+            *lease*, so that one reader takes over from a holder that died, and the others wait for that one. Who waits
+            for a load of the same process is twice as patient: that one may be waiting for another process first.
         stale_while_revalidate: for how long after its end, or after a soft invalidation, a value is served at once
             while one reader loads it anew. Never after a hard invalidation.
         stale_if_error: for how long after its end a value is served if the loader fails or is slow.
@@ -161,7 +163,7 @@ class Policy:
         ttl_from: Callable[[Any], Duration | None] | None = None,
         staleness: Duration | None = None,
         lease: Duration = "10s",
-        patience: Duration = "5s",
+        patience: Duration = "15s",
         stale_while_revalidate: Duration = 0,
         stale_if_error: Duration = 0,
         retry_after: Duration = "1s",
