@@ -11,7 +11,7 @@ from staleproof.cache.commands import FindEnd, Follow, Read, ReadFollowing
 from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
 from staleproof.cache.near import Copy
-from staleproof.errors import CircuitOpenError, ProviderUnavailableError
+from staleproof.errors import CircuitOpenError, ProviderRejectedError, ProviderUnavailableError
 from staleproof.policies.judgement import BREAKER, RETAGGED, UNREACHABLE, Miss, Partial
 
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ def catch_up(near: NearCache) -> Plan[None]:
     for _ in range(MAX_PAGES):
         asked = near.position()
         if not asked.cursor:
-            near.open(asked, (yield FindEnd()))
+            try:
+                near.open(asked, (yield FindEnd()))
+            except ProviderRejectedError:
+                return  # no journal, and no room to begin one: nothing is kept near, and reads go on
             return
         page: JournalPage = yield Follow(asked.cursor, PAGE)
         near.advance(asked, page)
