@@ -7,6 +7,7 @@ from random import random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from staleproof.cache import nesting
+from staleproof.cache.announcing import announce
 from staleproof.cache.missing import MISSING
 from staleproof.cache.statistics import Statistics
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -108,7 +109,9 @@ class Core:
         self.breaker = breaker or Breaker(clock=clock)
         self.reader_breaker = Breaker(clock=clock)
         """Of the reader endpoint: while it is open, the primary answers."""
-        self.statistics = Statistics(namespace, near, self.breaker)
+        announce(self.breaker, f"the server of cache {namespace!r}")
+        announce(self.reader_breaker, f"the reader endpoint of cache {namespace!r}")
+        self.statistics = Statistics(namespace, near, self.breaker, self.reader_breaker)
         self.compression: Algorithm = compression
         self.draw = draw
         self.deferred = deferred

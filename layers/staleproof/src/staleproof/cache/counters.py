@@ -125,7 +125,7 @@ class Counters:
 
     @property
     def parts(self) -> dict[str, dict[str, Any]]:
-        """What others count for this cache: `near`, `provider` and `breaker`, as far as they are there."""
+        """What others count for this cache: `near`, `provider`, `breaker`, `reader_breaker`, as far as they are."""
         return {}
 
     def as_dict(self) -> dict[str, Any]:

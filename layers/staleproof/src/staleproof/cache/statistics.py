@@ -69,19 +69,25 @@ class Statistics(Counters):
         namespace: the cache's.
         near: its near cache, or None.
         breaker: its breaker.
+        reader_breaker: that of the reader endpoint.
 
     Attributes:
         provider: its provider; one with `statistics` of its own has a part here.
     """
 
-    __slots__ = ("_breaker", "_near", "provider")
+    __slots__ = ("_breaker", "_near", "_reader_breaker", "provider")
 
     def __init__(
-        self, namespace: str = "", near: NearCache | None = None, breaker: Breaker | None = None
+        self,
+        namespace: str = "",
+        near: NearCache | None = None,
+        breaker: Breaker | None = None,
+        reader_breaker: Breaker | None = None,
     ) -> None:
         self.namespace = namespace
         self._near = near
         self._breaker = breaker
+        self._reader_breaker = reader_breaker
         self.provider: Any = None
         for name in COUNTS:
             setattr(self, name, 0)
@@ -144,15 +150,11 @@ class Statistics(Counters):
         provider = getattr(self.provider, "statistics", None)
         if provider is not None:
             found["provider"] = provider
-        parts = {name: _figures(part) for name, part in found.items()}
-        breaker = self._breaker
-        if breaker is not None:
-            parts["breaker"] = {
-                "opened": breaker.opened,
-                "open": breaker.is_open,
-                "in_a_row": breaker.in_a_row,
-            }
-        return parts
+        if self._breaker is not None:
+            found["breaker"] = _of(self._breaker)
+        if self._reader_breaker is not None and getattr(self.provider, "reader", None) is not None:
+            found["reader_breaker"] = _of(self._reader_breaker)
+        return {name: _figures(part) for name, part in found.items()}
 
     def snapshot(self) -> Snapshot:
         """Return everything as it is now, for `since`."""
@@ -163,6 +165,10 @@ class Statistics(Counters):
     def since(self, before: Snapshot) -> Snapshot:
         """Return what was added since *before*; see `Snapshot.since`."""
         return self.snapshot().since(before)
+
+
+def _of(breaker: Breaker) -> dict[str, Any]:
+    return {"opened": breaker.opened, "open": breaker.is_open, "in_a_row": breaker.in_a_row}
 
 
 def _figures(part: Any) -> Any:

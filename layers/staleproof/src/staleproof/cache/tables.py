@@ -14,8 +14,14 @@ _UNITS = ("B", "KiB", "MiB", "GiB")
 
 def table(figures: Mapping[str, Any]) -> str:
     """Return *figures*, as `Counters.as_dict` has them, as lines."""
-    rows = [*_reads(figures), *_values(figures), *_parts(figures)]
+    rows = [row for row in (*_reads(figures), *_values(figures), *_parts(figures)) if _tells(row)]
     return "\n".join([f"cache {figures['namespace']!r}", *(f"{_row(*row)}".rstrip() for row in rows)])
+
+
+def _tells(row: tuple[str, ...]) -> bool:
+    """Say whether a line tells anything; the first always does."""
+    name, figure, *notes = row
+    return name == "reads" or figure not in {"", "0", "0 B"} or (not figure and any(notes))
 
 
 def _row(name: str, figure: str, notes: str = "") -> str:
@@ -57,7 +63,7 @@ def _values(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def _parts(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    near, breaker = figures.get("near"), figures.get("breaker")
+    near = figures.get("near")
     if near is not None:
         held = {name: near[name] for name in ("evicted", "invalidated", "fenced", "refused") if name in near}
         rows.append(
@@ -66,8 +72,11 @@ def _parts(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
     if "provider" in figures:
         counted = {name: each for name, each in figures["provider"].items() if isinstance(each, int)}
         rows.append(("provider", "", _listed(counted)))
-    if breaker is not None:
-        rows.append(("breaker opened", _count(breaker["opened"]), "open now" if breaker["open"] else ""))
+    for name in ("breaker", "reader_breaker"):
+        if name in figures:
+            breaker = figures[name]
+            told = f"{name.replace('_', ' ')} opened"
+            rows.append((told, _count(breaker["opened"]), "open now" if breaker["open"] else ""))
     return rows
 
 

@@ -2,7 +2,8 @@
 
 Theory of operation: closed, it only counts failures in a row. At *failures* of them it opens: questions are refused at
 once, without a time-out each. After *cooldown* one question goes through as a probe, and the next only another
-*cooldown* later, until one succeeds. Threads may race here; the worst is a probe more.
+*cooldown* later, until one succeeds. Threads may race here; the worst is a probe more. Whether it opened or closed is
+known by one of them: no call stands between reading and writing `in_a_row`. That one tells the listener.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from staleproof.errors import CircuitOpenError, ConfigurationError
 from staleproof.policies.duration import seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from staleproof.clock import Clock
 
 NEVER_OPENS = 0
@@ -26,9 +29,24 @@ class Breaker:
         failures: how many in a row open it; 0 never does.
         cooldown: how long it stays open before a probe, seconds or `"1s"`.
         clock: the source of time.
+
+    Attributes:
+        in_a_row: questions without an answer since the last answer.
+        opened: how often it opened since it was made.
+        listener: called with `opened=True` when it opened and `opened=False` when it closed, and with `figure=`, the
+            failures in a row or the seconds that it was open; or None.
     """
 
-    __slots__ = ("_clock", "_cooldown", "_failures", "_next_probe", "in_a_row", "opened")
+    __slots__ = (
+        "_clock",
+        "_cooldown",
+        "_failures",
+        "_next_probe",
+        "_opened_at",
+        "in_a_row",
+        "listener",
+        "opened",
+    )
 
     def __init__(
         self, failures: int = 3, cooldown: float | str = "1s", *, clock: Clock = SYSTEM_CLOCK
@@ -38,15 +56,20 @@ class Breaker:
         self._failures = failures
         self._cooldown = seconds(cooldown, "breaker cooldown")
         self._clock = clock
-        self._next_probe = 0.0
+        self._next_probe = self._opened_at = 0.0
         self.in_a_row = 0
         self.opened = 0
-        """How often it opened since it was made."""
+        self.listener: Callable[..., object] | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether questions are refused, but for probes."""
         return 0 < self._failures <= self.in_a_row
+
+    @property
+    def probe_in(self) -> float:
+        """Seconds until a question goes through; 0 if one does."""
+        return max(0.0, self._next_probe - self._clock.monotonic()) if self.is_open else 0.0
 
     def check(self) -> None:
         """Let a question through.
@@ -66,16 +89,31 @@ class Breaker:
 
     def failed(self) -> None:
         """Note that a question got no answer."""
-        self.in_a_row += 1
-        if self._failures and self.in_a_row == self._failures:
-            self.opened += 1
-            self._next_probe = self._clock.monotonic() + self._cooldown
+        failures = self.in_a_row = self.in_a_row + 1
+        if failures == self._failures:
+            self._open(failures)
 
     def succeeded(self) -> None:
         """Note an answer."""
-        self.in_a_row = 0
+        failures, self.in_a_row = self.in_a_row, 0
+        if 0 < self._failures <= failures:
+            self._tell(opened=False, figure=self._clock.monotonic() - self._opened_at)
 
     def adopt(self, failures: int, cooldown: float | str) -> None:
         """Take other limits from now on."""
-        fresh = Breaker(failures, cooldown, clock=self._clock)
+        fresh, was_open = Breaker(failures, cooldown, clock=self._clock), self.is_open
         self._failures, self._cooldown = fresh._failures, fresh._cooldown
+        if self.is_open and not was_open:
+            self._open(self.in_a_row)
+        elif was_open and not self.is_open:
+            self._tell(opened=False, figure=self._clock.monotonic() - self._opened_at)
+
+    def _open(self, failures: int) -> None:
+        self.opened += 1
+        self._opened_at = self._clock.monotonic()
+        self._next_probe = self._opened_at + self._cooldown
+        self._tell(opened=True, figure=failures)
+
+    def _tell(self, *, opened: bool, figure: float) -> None:
+        if self.listener is not None:
+            self.listener(opened=opened, figure=figure)
