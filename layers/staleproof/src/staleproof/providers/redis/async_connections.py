@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
 
+from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
 from staleproof.providers.redis.connections import (
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_TIMEOUT,
     OPTIONS,
+    authenticate,
     checked_timeout,
     where,
 )
-from staleproof.providers.redis.failures import TIMEOUTS, TRANSPORT, translate
+from staleproof.providers.redis.credentials import Age
+from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, translate
 
 if TYPE_CHECKING:
+    from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.exchange import Exchange
 
 
@@ -30,17 +34,25 @@ class AsyncConnections:
     """See `Connections`."""
 
     def __init__(
-        self, url: str, *, timeout: float = DEFAULT_TIMEOUT, max_connections: int = DEFAULT_MAX_CONNECTIONS
+        self,
+        url: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        credentials: Credentials | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
         try:
-            pool: Any = redis.asyncio.ConnectionPool.from_url(
-                url, socket_timeout=timeout, socket_connect_timeout=timeout, **OPTIONS
-            )
+            pool: Any = redis.asyncio.ConnectionPool.from_url(url, **options)
         except ValueError as error:
             raise ConfigurationError(
                 f"cache URL: {error}; write redis://host:port/0, or rediss:// for TLS"
             ) from error
+        authenticate(pool.connection_kwargs, credentials)
         self._pool = pool
+        self._credentials = credentials
+        self._clock = clock
         self.where = where(pool.connection_kwargs)
         self._timeout = checked_timeout(timeout)
         self._max = max_connections
@@ -81,12 +93,14 @@ class AsyncConnections:
     async def _exchange(self, exchange: Exchange) -> list[Any]:
         while self._doomed:
             await self._doomed.pop().disconnect(nowait=True)
-        reused = bool(self._idle)
-        connection = self._idle.pop() if reused else self._new()
+        connection = await self._young()
+        reused = connection is not None
         try:
-            return await self._attempt(connection, exchange)
+            return await self._attempt(connection or self._new(), exchange)
         except TRANSPORT as error:
-            if not reused or isinstance(error, TIMEOUTS):
+            if self._credentials is not None and isinstance(error, REFUSED):
+                self._credentials.rejected()  # and once more, with what it is told next
+            elif not reused or isinstance(error, TIMEOUTS):
                 raise translate(error, self.where) from error
         except RedisError as error:
             raise translate(error, self.where) from error
@@ -114,8 +128,20 @@ class AsyncConnections:
         except ResponseError as error:
             return error
 
+    async def _young(self) -> Any:
+        """Return an idle connection that is not too old, None if there is none."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.age is None or not connection.age.over:
+                return connection
+            await connection.disconnect(nowait=True)
+        return None
+
     def _new(self) -> Any:
-        return self._pool.connection_class(**self._pool.connection_kwargs)
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        lifetime = self._credentials.lifetime if self._credentials is not None else None
+        connection.age = None if lifetime is None else Age(lifetime, self._clock)
+        return connection
 
     def renew(self) -> None:
         """See `Connections.renew`; the next exchange closes what was idle."""

@@ -19,11 +19,14 @@ from weakref import WeakSet
 import redis
 from redis.exceptions import RedisError
 
+from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
-from staleproof.providers.redis.failures import TIMEOUTS, TRANSPORT, translate
+from staleproof.providers.redis.credentials import AgeingWire
+from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, translate
 from staleproof.providers.redis.wire import Wire
 
 if TYPE_CHECKING:
+    from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.exchange import Exchange
 
 DEFAULT_TIMEOUT = 1.0
@@ -63,6 +66,21 @@ def where(kwargs: dict[str, Any]) -> str:
     return str(kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}")
 
 
+def authenticate(kwargs: dict[str, Any], credentials: Credentials | None) -> None:
+    """Have the connections that *kwargs* make say who they are with *credentials*.
+
+    Raises:
+        ConfigurationError: the URL holds credentials of its own.
+    """
+    if credentials is None:
+        return
+    if kwargs.get("username") or kwargs.get("password"):
+        raise ConfigurationError(
+            f"cache URL: {where(kwargs)} has a user or password in its URL, and credentials beside it; keep one"
+        )
+    kwargs["credential_provider"] = credentials
+
+
 class Connections:
     """A bounded pool of connections to one server.
 
@@ -70,25 +88,35 @@ class Connections:
         url: `redis://`, `rediss://` or `unix://`, as redis-py reads it.
         timeout: seconds to wait for a connection, and for each send and receive.
         max_connections: how many exchanges may be under way at once; the next waits *timeout* for its turn.
+        credentials: who the connections are, if the URL does not say it.
+        clock: tells how old a connection is whose credentials end.
 
     Raises:
-        ConfigurationError: the URL cannot be read.
+        ConfigurationError: the URL cannot be read, or names credentials beside *credentials*.
     """
 
     def __init__(
-        self, url: str, *, timeout: float = DEFAULT_TIMEOUT, max_connections: int = DEFAULT_MAX_CONNECTIONS
+        self,
+        url: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        credentials: Credentials | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
         try:
-            self._pool = redis.ConnectionPool.from_url(
-                url, socket_timeout=timeout, socket_connect_timeout=timeout, **OPTIONS
-            )
+            self._pool = redis.ConnectionPool.from_url(url, **options)
         except ValueError as error:
             raise ConfigurationError(
                 f"cache URL: {error}; write redis://host:port/0, or rediss:// for TLS"
             ) from error
+        authenticate(self._pool.connection_kwargs, credentials)
         self.where = where(self._pool.connection_kwargs)
         self._timeout = checked_timeout(timeout)
         self._max = max_connections
+        self._credentials = credentials
+        self._clock = clock
         self._reset()
         _POOLS.add(self)
 
@@ -139,6 +167,9 @@ class Connections:
         self._give_back(wire)
         if not isinstance(error, RedisError | OSError):
             raise error
+        if self._credentials is not None and isinstance(error, REFUSED):
+            self._credentials.rejected()  # and once more, with what it is told next
+            return
         if not again or not isinstance(error, TRANSPORT) or isinstance(error, TIMEOUTS):
             raise translate(error, self.where) from error
 
@@ -178,7 +209,7 @@ class Connections:
         with self._turns:
             if self._made < self._max:
                 # Not by the pool's `make_connection`, which counts for itself, also what a fork left behind.
-                wire = Wire(self._pool.connection_class(**self._pool.connection_kwargs), self._timeout)
+                wire = self._wire()
                 self._made += 1
                 return wire
             self._waiting += 1
@@ -193,6 +224,13 @@ class Connections:
             f"all {self._max} connections to {self.where} stayed busy for {self._timeout} s; "
             "raise max_connections or lower the concurrency, then retry"
         )
+
+    def _wire(self) -> Wire:
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        lifetime = self._credentials.lifetime if self._credentials is not None else None
+        if lifetime is None:
+            return Wire(connection, self._timeout)
+        return AgeingWire(connection, self._timeout, lifetime, self._clock)
 
     def _offer(self) -> bool:
         """Say whether a wire was handed over, or lies idle: one may have come back before we began to wait."""

@@ -38,7 +38,8 @@ _PASSING_WORDS = (
     "NOREPLICAS",
     "UNBLOCKED",
 )
-_REJECTED = (theirs.AuthenticationError, theirs.AuthorizationError)
+REFUSED = (theirs.AuthenticationError, theirs.AuthorizationError)
+"""The server does not believe who we are."""
 
 
 def is_foreign(error: Exception) -> bool:
@@ -48,7 +49,7 @@ def is_foreign(error: Exception) -> bool:
 
 def translate(error: BaseException, where: str) -> ProviderError:
     """Return our error for redis-py's *error*; *where* names the server, without credentials."""
-    if isinstance(error, _REJECTED):
+    if isinstance(error, REFUSED):
         return ProviderRejectedError(
             f"{where} refused the credentials: {error}; check user, password or IAM policy"
         )
