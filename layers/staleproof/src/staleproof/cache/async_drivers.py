@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache import nesting
 from staleproof.cache.commands import Depart, Fly, Landed, Load, Pause, Read, ReadMany, Turn
-from staleproof.cache.drivers import LEADER, in_progress, no_loader, tell_failure
-from staleproof.cache.flights import AsyncFlights, Flight
+from staleproof.cache.drivers import in_progress, no_loader, tell_failure
+from staleproof.cache.flights import LEADER, AsyncFlights, Flight
 from staleproof.cache.missing import MISSING
 from staleproof.cache.workers import has_background
-from staleproof.errors import ProviderUnavailableError
+from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -90,7 +90,12 @@ class AsyncDriver:
 
     async def _apply_deferred(self, deferred: Deferred) -> None:
         records = deferred.waiting()
-        self._core.acknowledged(records, await self.provider.invalidate(records))
+        try:
+            places = await self.provider.invalidate(records)
+        except ProviderRejectedError as error:
+            # Nobody may read past it: to this process the server is as good as away.
+            raise ProviderUnavailableError(f"deferred invalidations are refused: {error}") from error
+        self._core.acknowledged(records, places)
         deferred.done(records)
 
     # --- flights -----------------------------------------------------------------------------------

@@ -7,15 +7,16 @@ traceback shows the plan's line. That includes `KeyboardInterrupt` and an asynci
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache import nesting
 from staleproof.cache.commands import Depart, Fly, Landed, Load, Pause, Read, ReadMany, Turn
-from staleproof.cache.flights import Flight, Flights
+from staleproof.cache.flights import LEADER, Flight, Flights
 from staleproof.cache.missing import MISSING
 from staleproof.cache.workers import Workers, has_background
-from staleproof.errors import ProviderUnavailableError
+from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from staleproof.ports import Provider
 
 R = TypeVar("R")
-
-LEADER = -1
-"""The number of who runs a flight, or had it run: any question of its plan came later."""
 
 
 def no_loader(*_: Any) -> Any:
@@ -119,7 +117,12 @@ class Driver:
 
     def _apply_deferred(self, deferred: Deferred) -> None:
         records = deferred.waiting()
-        self._core.acknowledged(records, self.provider.invalidate(records))
+        try:
+            places = self.provider.invalidate(records)
+        except ProviderRejectedError as error:
+            # Nobody may read past it: to this process the server is as good as away.
+            raise ProviderUnavailableError(f"deferred invalidations are refused: {error}") from error
+        self._core.acknowledged(records, places)
         deferred.done(records)
 
     # --- flights -----------------------------------------------------------------------------------
@@ -132,7 +135,7 @@ class Driver:
         if not aboard.leads:
             return self._join(flight, aboard.number, fly.wait, fly.patience)
         lead = partial(self._lead, flight, fly.key, fly.plan, loader)
-        if fly.detached and self.workers is not None and self.workers.start(partial(self._quietly, lead)):
+        if fly.detached and self.workers is not None and self.workers.detach(partial(self._silently, lead)):
             return self._join(flight, LEADER, fly.wait, None)
         return Landed(lead())
 
@@ -153,6 +156,11 @@ class Driver:
         if not flight.landed.wait(min(bounds, default=None)):
             return Turn.LATE if wait is not None and wait == min(bounds) else Turn.IMPATIENT
         return flight.outcome(number)
+
+    @staticmethod
+    def _silently(work: Callable[[], object]) -> None:
+        with suppress(BaseException):  # whoever waits aboard gets it
+            work()
 
     # --- the background ----------------------------------------------------------------------------
 

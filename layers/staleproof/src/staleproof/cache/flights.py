@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
 
+LEADER = -1
+"""The number of who runs a flight, or had it run: any question of its plan came later, and any failure is his."""
+
+
 class Flight:
     """One load under way."""
 
@@ -58,7 +62,7 @@ class Flight:
 
         Who leads a flight, and has it run elsewhere, asks with a number below 0.
         """
-        if isinstance(self.failure, Exception):
+        if self.failure is not None and (boarded == LEADER or isinstance(self.failure, Exception)):
             raise self.failure
         if self.failure is not None or self.value is MISSING or self.asked < boarded:
             return Turn.AGAIN

@@ -1,8 +1,10 @@
 """Background threads of the blocking face: for refreshes, and for loads that a caller may leave behind.
 
 Theory of operation: a pool of a few threads, made at the first use and anew in a forked child. What is handed over is
-bounded; above the bound the caller is told, and does without. In a Lambda function there is no background at all:
-nothing runs after the return, and a thread that was frozen in the middle of a load wakes up with dead connections.
+bounded; above the bound the caller is told, and does without. A load that a caller may leave behind gets a thread of
+its own instead: loads call other cached functions, and would wait in a full pool for one another. In a Lambda
+function there is no background at all: nothing runs after the return, and a thread that was frozen in the middle of a
+load wakes up with dead connections.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_THREADS = 8
 DEFAULT_WAITING = 1_000
+MAX_DETACHED = 1_000
+"""Loads in threads of their own at once, of one cache; most of them have a caller who waits."""
 
 _POOLS: WeakSet[Workers] = WeakSet()
 
@@ -55,6 +60,7 @@ class Workers:
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self.busy = 0
+        self.detached = 0
 
     def start(self, work: Callable[[], object]) -> bool:
         """Run *work* in a thread, in this context; say False if there is too much to do already."""
@@ -69,6 +75,30 @@ class Workers:
             self._done()
             return False
         return True
+
+    def detach(self, work: Callable[[], object]) -> bool:
+        """Run *work* in a thread of its own, in this context; say False if there are too many already."""
+        with self._lock:
+            if self.detached >= MAX_DETACHED:
+                return False
+            self.detached += 1
+        run = partial(copy_context().run, self._do_apart, work)
+        try:
+            threading.Thread(target=run, name="staleproof-load", daemon=True).start()
+        except RuntimeError:  # no more threads, or the interpreter shuts down
+            self._returned()
+            return False
+        return True
+
+    def _do_apart(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        finally:
+            self._returned()
+
+    def _returned(self) -> None:
+        with self._lock:
+            self.detached -= 1
 
     def _made(self) -> ThreadPoolExecutor:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most programs never need it
