@@ -35,6 +35,7 @@ from staleproof.cache.missing import MISSING
 from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderError, ProviderUnavailableError
 from staleproof.policies.expiration import is_due, kept_ms
 from staleproof.policies.judgement import Miss, Partial
+from staleproof.policies.policy import IDLE_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from staleproof.cache.commands import Plan
     from staleproof.cache.core import Core, Stale
     from staleproof.cache.near import Position
-
-TOUCHES_PER_IDLE = 4
-"""An entry is prolonged at most so often within the policy's `idle`; `policy.IDLE_SLACK` makes up for it."""
 
 
 def serve(core: Core, call: Call) -> Plan[Any]:
@@ -106,7 +104,7 @@ def is_touch_due(core: Core, key: str, idle: float) -> bool:
     """Say whether an entry is to be prolonged now, and remember it."""
     now = core.clock.monotonic()
     last = core.touched.get(key)
-    if last is not None and 0 <= now - last < idle / TOUCHES_PER_IDLE:
+    if last is not None and 0 <= now - last < idle * IDLE_STEP:
         return False
     core.touched.put(key, now)
     return True
@@ -142,7 +140,7 @@ def make_up(core: Core, call: Call, miss: Miss, ticket: Position | None) -> Plan
     if stale is None:
         return (yield from load_once(core, call, miss, ticket))
     policy = call.policy
-    if stale.age <= policy.stale_while_revalidate:
+    if policy.stale_while_revalidate and stale.age <= policy.stale_while_revalidate:
         if is_resting(core, call):
             return served(core, stale, "resting")
         renewed = yield from revalidate(core, call, ticket, lambda: stale.value)

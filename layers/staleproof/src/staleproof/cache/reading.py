@@ -13,6 +13,7 @@ from staleproof.cache.missing import MISSING
 from staleproof.cache.near import Copy
 from staleproof.errors import CircuitOpenError, ProviderRejectedError, ProviderUnavailableError
 from staleproof.policies.judgement import BREAKER, RETAGGED, UNREACHABLE, Miss, Partial
+from staleproof.policies.policy import IDLE_STEP
 
 if TYPE_CHECKING:
     from typing import Any
@@ -160,8 +161,7 @@ def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | No
         return
     now = core.clock.now()
     life = max(0.0, entry.expires_ms / 1_000 - now.wall) if entry.expires_ms else None
-    # Read near for longer than half of `idle`, an entry could idle away on the server meanwhile.
-    idle = None if call.policy.idle is None else call.policy.idle / 2
+    idle = None if call.policy.idle is None else call.policy.idle * IDLE_STEP
     limits = [each for each in (call.policy.ttl, idle) if each is not None]
     if limits:
         life = min(limits if life is None else [life, *limits])  # another host's clock may run ahead

@@ -28,7 +28,11 @@ TAG_MARGIN_MS = 60_000
 """How much longer than an entry its tags' versions live; a version that goes first costs a miss, no more."""
 
 IDLE_SLACK = 1.25
-"""An idle entry goes after `idle` to 1.25 times `idle`: so a read prolongs it at most every quarter of `idle`."""
+"""An idle entry goes after `idle` to 1.25 times `idle`, so that not every read has to prolong it."""
+
+IDLE_STEP = 0.125
+"""The share of `idle` within which a read prolongs an entry once, and for which a near copy may stand in for it. Both
+delays together fit the slack: an entry that is read before `idle` is over was prolonged in time."""
 
 
 class Consistency(NamedTuple):
