@@ -220,15 +220,21 @@ class Core:
                 self.near.forget(each, places[-1])
 
     def unacknowledged(self, record: Invalidation) -> bool:
-        """Note that no server answered to *record*: our own copies go all the same. Say whether it was deferred."""
-        cursor = self.near.position().cursor if self.near is not None else ""
-        if self.near is not None and cursor:
-            self.near.forget(record, cursor)
-        if self.deferred is None:
-            return False
-        self.deferred.add(record)
-        self.statistics.fell_back("deferred")
-        return True
+        """Note that no server answered to *record*: our own copies go all the same. Say whether it was deferred.
+
+        Deferred first: whatever is asked from then on applies it. What was asked before must not settle near: its
+        place in the journal does not tell that it is older than *record*.
+        """
+        if self.deferred is not None:
+            self.deferred.add(record)
+            self.statistics.fell_back("deferred")
+        near = self.near
+        if near is not None:
+            near.distrust()
+            cursor = near.position().cursor
+            if cursor:
+                near.forget(record, cursor)
+        return self.deferred is not None
 
 
 class Remembered(OrderedDict[str, R]):

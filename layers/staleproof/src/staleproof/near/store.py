@@ -168,6 +168,11 @@ class NearStore:
         with self._lock:
             self._apply(invalidation, journal_order(place))
 
+    def distrust(self) -> None:
+        """Ignore every answer to what was asked so far, and refuse what was read with it; copies stay."""
+        with self._lock:
+            self._generation += 1
+
     def discard(self, key: str) -> None:
         """Drop one copy, if there is one."""
         with self._lock:
