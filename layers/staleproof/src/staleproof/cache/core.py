@@ -11,6 +11,7 @@ from staleproof.cache.announcing import announce
 from staleproof.cache.missing import MISSING
 from staleproof.cache.statistics import Statistics
 from staleproof.clock import SYSTEM_CLOCK, Clock
+from staleproof.codecs.codec import CODEC_MASK
 from staleproof.codecs.compression import decompress
 from staleproof.entry import Entry, cost_us, decode, prefix, times
 from staleproof.errors import CodecError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from staleproof.cache.deferred import Deferred
     from staleproof.cache.near import NearCache
     from staleproof.codecs.compression import Algorithm
+    from staleproof.codecs.dictionary import ZstdDictionary
     from staleproof.events import Invalidation
     from staleproof.ports import JournalId, Observed
     from staleproof.tags import TagId
@@ -34,8 +36,6 @@ R = TypeVar("R")
 
 MAX_REMEMBERED = 16_384
 """Keys of which something is remembered: predicted tags, resting loaders, touches, counted uses; each of these."""
-
-CODEC_BITS = 0x0F
 
 
 class Hit:
@@ -84,6 +84,7 @@ class Core:
         clock: the source of time.
         breaker: when to stop asking a server that does not answer.
         compression: how large payloads are compressed, `"lz4"` or `"zstd"`.
+        dictionaries: for zstd; the first one writes, all of them read.
         draw: random numbers from 0 to 1, for jitter and refreshes ahead.
         deferred: where invalidations wait that no server answered to; None raises instead.
     """
@@ -98,6 +99,7 @@ class Core:
         clock: Clock = SYSTEM_CLOCK,
         breaker: Breaker | None = None,
         compression: Algorithm = "lz4",
+        dictionaries: Sequence[ZstdDictionary] = (),
         draw: Callable[[], float] = random,
         deferred: Deferred | None = None,
     ) -> None:
@@ -113,6 +115,7 @@ class Core:
         announce(self.reader_breaker, f"the reader endpoint of cache {namespace!r}")
         self.statistics = Statistics(namespace, near, self.breaker, self.reader_breaker)
         self.compression: Algorithm = compression
+        self.dictionaries = tuple(dictionaries)
         self.draw = draw
         self.deferred = deferred
         self.off = False
@@ -181,11 +184,11 @@ class Core:
         Raises:
             CodecError: it was written by another codec, or cannot be read.
         """
-        if entry.codec & CODEC_BITS != call.codec.codec_id:
+        if entry.codec & CODEC_MASK != call.codec.codec_id:
             raise CodecError(
-                f"a stored value was written by codec {entry.codec & CODEC_BITS}; this reader is {call.codec!r}"
+                f"a stored value was written by codec {entry.codec & CODEC_MASK}; this reader is {call.codec!r}"
             )
-        return call.codec.decode(decompress(entry.codec & ~CODEC_BITS, entry.payload))
+        return call.codec.decode(decompress(entry.codec, entry.payload, dictionaries=self.dictionaries))
 
     def outdated(self, call: Call, miss: Miss) -> Any:
         """Return the value that was missed, however outdated, or `MISSING` if it cannot be read."""

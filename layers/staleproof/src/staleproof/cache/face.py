@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from staleproof.cache.statistics import Statistics
     from staleproof.codecs.codec import Codec, CodecFactory
     from staleproof.codecs.compression import Algorithm
+    from staleproof.codecs.dictionary import ZstdDictionary
     from staleproof.policies.breaker import Breaker
 
 Unreachable: TypeAlias = Literal["raise", "defer"]
@@ -46,6 +47,7 @@ class Face:
         breaker: when to stop asking a server that does not answer; one of your own, or the default.
         codec: how values are written.
         compression: `"lz4"` or `"zstd"`, for payloads above the policy's `compress_above`.
+        dictionaries: trained on typical values, for zstd; the first one writes, all of them read.
         unreachable: what an invalidation does that no server acknowledges: `"raise"`, or `"defer"` it until the server
             is back (see `staleproof.cache.deferred` for what that gives up).
     """
@@ -62,6 +64,7 @@ class Face:
         breaker: Breaker | None = None,
         codec: CodecFactory = DEFAULT_CODEC,
         compression: Algorithm = "lz4",
+        dictionaries: Sequence[ZstdDictionary] = (),
         unreachable: Unreachable = "raise",
     ) -> None:
         if not 0 < len(region) <= MAX_REGION:
@@ -82,6 +85,7 @@ class Face:
             clock=clock,
             breaker=breaker,
             compression=compression,
+            dictionaries=dictionaries,
             deferred=Deferred() if unreachable == "defer" else None,
         )
         self.codec = codec

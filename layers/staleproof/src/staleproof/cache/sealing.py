@@ -53,7 +53,9 @@ def sealed(
         CodecError: the value cannot be written.
     """
     policy = call.policy
-    bits, payload = compress(call.codec.encode(loaded.value), policy.compress_above, core.compression)
+    dictionary = core.dictionaries[0] if core.dictionaries and core.compression == "zstd" else None
+    encoded = call.codec.encode(loaded.value)
+    bits, payload = compress(encoded, policy.compress_above, core.compression, dictionary=dictionary)
     if policy.max_bytes is not None and len(payload) > policy.max_bytes:
         _left(core, "size")
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
+from staleproof.codecs.compression import COMPRESS_ABOVE
 from staleproof.entry import TIMED
 from staleproof.errors import ConfigurationError
 from staleproof.policies.fields import (
@@ -180,7 +181,7 @@ class Policy:
         min_cost: Duration = 0,
         min_uses: int = 1,
         admit: Callable[[str, int, float], bool] | None = None,
-        compress_above: int | None = 8_192,
+        compress_above: int | None = COMPRESS_ABOVE,
         reader: bool = False,
         consistency: Consistency | None = None,
     ) -> None:

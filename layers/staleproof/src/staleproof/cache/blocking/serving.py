@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from staleproof.cache.near import NearCache
     from staleproof.codecs.codec import CodecFactory
     from staleproof.codecs.compression import Algorithm
+    from staleproof.codecs.dictionary import ZstdDictionary
     from staleproof.events import Invalidation
     from staleproof.policies.breaker import Breaker
     from staleproof.ports import Provider
@@ -58,6 +59,7 @@ class Serving(Face):
         breaker: Breaker | None = None,
         codec: CodecFactory = DEFAULT_CODEC,
         compression: Algorithm = "lz4",
+        dictionaries: Sequence[ZstdDictionary] = (),
         unreachable: Unreachable = "raise",
         background: bool | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class Serving(Face):
             "clock": clock,
             "codec": codec,
             "compression": compression,
+            "dictionaries": dictionaries,
             "unreachable": unreachable,
         }
         super().__init__(provider.namespace, near=near, breaker=breaker, **options)
