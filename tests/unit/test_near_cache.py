@@ -188,3 +188,32 @@ def test_a_child_claims_nothing_of_a_budget() -> None:
     with budget._lock:  # as if another thread were claiming
         assert in_child(child) == 0
     assert budget.held == held == 10
+
+
+@pytest.mark.parametrize(("staleness", "questions"), [(0, 1), (5, 0)])
+def test_many_near_copies_cost_at_most_one_question(staleness: float, questions: int) -> None:
+    """With a bound of 0 the journal is asked once for all of them; within a bound nobody is asked."""
+    asked: list[str] = []
+
+    class Counting(MemoryProvider):
+        def journal(self, *arguments: Any) -> Any:
+            asked.append("journal")
+            return super().journal(*arguments)
+
+        def read_many(self, *arguments: Any) -> Any:
+            asked.append("read_many")
+            return super().read_many(*arguments)
+
+    cache = Cache(
+        Counting("many", clock=ManualClock()), policy=Policy(staleness=staleness), clock=ManualClock()
+    )
+
+    def load(keys: list[str]) -> dict[str, str]:
+        return {key: key for key in keys}
+
+    keys = ["a", "b", "c"]
+    cache.get_or_load_many(keys, load)
+    asked.clear()
+    assert cache.get_or_load_many(keys, load) == {key: key for key in keys}
+    assert asked == ["journal"] * questions
+    assert cache.statistics.near_hits == len(keys)

@@ -130,8 +130,10 @@ def from_near(core: Core, batch: Batch) -> Plan[tuple[Batch, list[int]]]:
     near = core.near_for(batch.calls[0])
     if near is None:
         return batch, list(range(len(batch.calls)))
-    yield from catch_up(near)
     now = core.clock.now()
+    staleness = batch.calls[0].policy.staleness
+    if not staleness or now.elapsed(near.synced) > staleness:
+        yield from catch_up(near)
     wanted = []
     for at, call in enumerate(batch.calls):
         copy = near.get(call, now)
