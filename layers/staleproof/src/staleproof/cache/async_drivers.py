@@ -104,10 +104,12 @@ class AsyncDriver:
         if in_progress(fly.key):
             return Turn.RECURSIVE
         loop = asyncio.get_running_loop()
-        aboard = self.flights.board(fly.key, loop)
+        aboard = self.flights.board(fly.key, loop, self._core.clock.monotonic(), fly.overdue)
         flight = aboard.flight
         if not aboard.leads:
-            return await self._join(flight, aboard.number, fly.wait, fly.patience)
+            turn = await self._join(flight, aboard.number, fly.wait, fly.patience)
+            late = self._core.clock.monotonic() - flight.began > fly.overdue
+            return Turn.AGAIN if turn is Turn.IMPATIENT and late else turn
         self._take_off(flight, fly.key, fly.plan, loader)
         return await self._join(flight, LEADER, fly.wait, None)
 
@@ -147,7 +149,10 @@ class AsyncDriver:
         finally:
             flight.waiting -= 1
         if not task.done():
-            return Turn.LATE if wait is not None and wait == min(bounds) else Turn.IMPATIENT
+            if wait is None or wait > min(bounds):
+                return Turn.IMPATIENT
+            flight.waiting += 1  # it goes on, whoever else leaves it
+            return Turn.LATE
         if not flight.landed.is_set():
             await asyncio.sleep(0)  # the task is done, and its callbacks are about to run
         return flight.outcome(number)
@@ -158,7 +163,7 @@ class AsyncDriver:
         if not self.background or in_progress(depart.key):
             return False
         loop = asyncio.get_running_loop()
-        aboard = self.flights.board(depart.key, loop)
+        aboard = self.flights.board(depart.key, loop, self._core.clock.monotonic(), depart.overdue)
         if not aboard.leads:
             return True
         if len(self._departed) >= MAX_DEPARTED:

@@ -198,6 +198,12 @@ class Pause(NamedTuple):
     seconds: float
 
 
+class Apart(NamedTuple):
+    """The name of a load without the server: it is not to wait for one that waits for the server."""
+
+    flight: Hashable
+
+
 class Fly(NamedTuple):
     """Run *plan* as the one load of *key* in this process, or wait for the one under way.
 
@@ -209,6 +215,7 @@ class Fly(NamedTuple):
         plan: makes the plan, for whoever runs it.
         wait: seconds after which the reply is `LATE`, while the load goes on; None for no bound.
         patience: seconds after which one who waits for another's load gets `IMPATIENT`.
+        overdue: the age in seconds at which nobody joins a load any more.
         detached: run it where the caller can leave it behind.
     """
 
@@ -216,17 +223,19 @@ class Fly(NamedTuple):
     plan: Callable[[], Plan[Any]]
     wait: float | None
     patience: float
+    overdue: float
     detached: bool
 
 
 class Depart(NamedTuple):
-    """Run *plan* in the background, unless a load of *key* is under way.
+    """Run *plan* in the background, unless a load of *key* is under way that is not *overdue* (see `Fly`).
 
     The reply is True if it runs, or need not; False if there is no background here.
     """
 
     key: Hashable
     plan: Callable[[], Plan[Any]]
+    overdue: float
 
 
 class Landed(NamedTuple):

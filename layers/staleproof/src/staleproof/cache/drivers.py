@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache import nesting
-from staleproof.cache.commands import Depart, Fly, Landed, Load, Pause, Read, ReadMany, Turn
+from staleproof.cache.commands import Apart, Depart, Fly, Landed, Load, Pause, Read, ReadMany, Turn
 from staleproof.cache.flights import LEADER, Flight, Flights
 from staleproof.cache.missing import MISSING
 from staleproof.cache.workers import Workers, has_background
@@ -36,9 +36,10 @@ def no_loader(*_: Any) -> Any:
 
 def in_progress(key: Hashable) -> bool:
     """Say whether this code runs inside the load of *key*, which would then wait for itself."""
+    wanted = key.flight if isinstance(key, Apart) else key
     context = nesting.current()
     while context is not None:
-        if context.flight == key:
+        if context.flight == wanted:
             return True
         context = context.outer
     return False
@@ -57,14 +58,15 @@ class Driver:
     Args:
         core: for its breaker and its statistics.
         provider: the cache server.
-        background: whether threads may work for refreshes and detached loads; None asks where it runs.
+        background: whether refreshes may go on in threads; None asks where it runs.
     """
 
     def __init__(self, core: Core, provider: Provider, *, background: bool | None = None) -> None:
         self._core = core
         self.provider = provider
         self.flights = Flights()
-        self.workers = Workers() if (has_background() if background is None else background) else None
+        self.workers = Workers()
+        self.background = has_background() if background is None else background
 
     def run(self, plan: Plan[R], loader: Callable[..., Any] = no_loader, flight: Flight | None = None) -> R:
         """Run *plan* to its end, and return its result."""
@@ -130,12 +132,13 @@ class Driver:
     def _fly(self, fly: Fly, loader: Callable[..., Any]) -> Landed | Turn:
         if in_progress(fly.key):
             return Turn.RECURSIVE
-        aboard = self.flights.board(fly.key)
+        aboard = self.flights.board(fly.key, self._core.clock.monotonic(), fly.overdue)
         flight = aboard.flight
         if not aboard.leads:
-            return self._join(flight, aboard.number, fly.wait, fly.patience)
+            turn = self._join(flight, aboard.number, fly.wait, fly.patience)
+            return Turn.AGAIN if turn is Turn.IMPATIENT and self._is_overdue(flight, fly) else turn
         lead = partial(self._lead, flight, fly.key, fly.plan, loader)
-        if fly.detached and self.workers is not None and self.workers.detach(partial(self._silently, lead)):
+        if fly.detached and self.workers.detach(partial(self._silently, lead)):
             return self._join(flight, LEADER, fly.wait, None)
         return Landed(lead())
 
@@ -149,6 +152,9 @@ class Driver:
             raise
         self.flights.land(key, flight, value)
         return value
+
+    def _is_overdue(self, flight: Flight, fly: Fly) -> bool:
+        return self._core.clock.monotonic() - flight.began > fly.overdue
 
     @staticmethod
     def _join(flight: Flight, number: int, wait: float | None, patience: float | None) -> Landed | Turn:
@@ -165,9 +171,9 @@ class Driver:
     # --- the background ----------------------------------------------------------------------------
 
     def _depart(self, depart: Depart, loader: Callable[..., Any]) -> bool:
-        if self.workers is None or in_progress(depart.key):
+        if not self.background or in_progress(depart.key):
             return False
-        aboard = self.flights.board(depart.key)
+        aboard = self.flights.board(depart.key, self._core.clock.monotonic(), depart.overdue)
         if not aboard.leads:
             return True
         lead = partial(self._lead, aboard.flight, depart.key, depart.plan, loader)

@@ -7,8 +7,12 @@ Boarding and each question that the leader asks (of the server, of the loader) d
 may have the flight's value if the leader's last question came after he joined: then whatever was invalidated before he
 asked was invalidated before that question, and its answer knows. Otherwise he has to look again (`Turn.AGAIN`).
 
-A failure is shared: everybody aboard gets the loader's exception. An interruption of the leader (`KeyboardInterrupt`)
-is not: the others go again. A forked child begins with no flights; those who flew are threads of its parent.
+A failure is shared: everybody aboard gets the loader's exception. An interruption of the leader (`KeyboardInterrupt`,
+a cancellation) is his alone: the others go again. A forked child begins with no flights; those who flew are threads of
+its parent.
+
+A flight that is *overdue*, older than any lease that it could store under, is joined by nobody any more: who comes then
+begins another. So a loader that hangs keeps a key busy for a while, and not for ever.
 
 Among asyncio tasks the leader's work is a task of its own, so that a caller may be cancelled: the load is cancelled
 with its last passenger only.
@@ -19,6 +23,7 @@ from __future__ import annotations
 import os
 import threading
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -35,12 +40,22 @@ LEADER = -1
 
 
 class Flight:
-    """One load under way."""
+    """One load under way.
 
-    __slots__ = ("_numbers", "asked", "failure", "landed", "task", "value", "waiting")
+    Attributes:
+        began: when, on the monotonic clock.
+        asked: the number of its plan's last question.
+        value, failure: what it brought.
+        landed: set when it has ended.
+        task: what runs it, among asyncio tasks.
+        waiting: how many of those wait for it; one who went on without it counts for ever.
+    """
 
-    def __init__(self, numbers: Iterator[int]) -> None:
+    __slots__ = ("_numbers", "asked", "began", "failure", "landed", "task", "value", "waiting")
+
+    def __init__(self, numbers: Iterator[int], began: float = 0.0) -> None:
         self._numbers = numbers
+        self.began = began
         self.asked = -1
         self.value: Any = MISSING
         self.failure: BaseException | None = None
@@ -60,13 +75,14 @@ class Flight:
     def outcome(self, boarded: int) -> Landed | Turn:
         """Return what it brought for one who came aboard at number *boarded*; raises the loader's failure.
 
-        Who leads a flight, and has it run elsewhere, asks with a number below 0.
+        Who leads a flight, and has it run elsewhere, asks with the number `LEADER`; a loader's `MISSING` is his alone.
         """
-        if self.failure is not None and (boarded == LEADER or isinstance(self.failure, Exception)):
+        leads = boarded == LEADER
+        if self.failure is not None and (leads or isinstance(self.failure, Exception)):
             raise self.failure
-        if self.failure is not None or self.value is MISSING or self.asked < boarded:
+        if self.failure is not None or self.asked < boarded or (self.value is MISSING and not leads):
             return Turn.AGAIN
-        return Landed(self.value, shared=boarded >= 0)
+        return Landed(self.value, shared=not leads)
 
 
 class Boarding:
@@ -86,13 +102,15 @@ class Boarding:
         self.leads = leads
 
     @classmethod
-    def on(cls, flying: dict[Hashable, Flight], key: Hashable, numbers: Iterator[int]) -> Boarding:
-        """Join the flight of *key*, or begin one."""
+    def on(
+        cls, flying: dict[Hashable, Flight], key: Hashable, numbers: Iterator[int], now: float, overdue: float
+    ) -> Boarding:
+        """Join the flight of *key*, or begin one if there is none, or none younger than *overdue* seconds."""
         number = next(numbers)
         known = flying.get(key)
-        if known is not None:
+        if known is not None and now - known.began <= overdue:
             return cls(known, number, leads=False)
-        flying[key] = Flight(numbers)
+        flying[key] = Flight(numbers, now)
         return cls(flying[key], number, leads=True)
 
 
@@ -123,10 +141,10 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flying)
 
-    def board(self, key: Hashable) -> Boarding:
-        """Join the flight of *key*, or begin one."""
+    def board(self, key: Hashable, now: float = 0.0, overdue: float = inf) -> Boarding:
+        """Join the flight of *key*, or begin one; see `Boarding.on`."""
         with self._lock:
-            return Boarding.on(self._flying, key, self._numbers)
+            return Boarding.on(self._flying, key, self._numbers, now, overdue)
 
     def land(
         self, key: Hashable, flight: Flight, value: Any = MISSING, failure: BaseException | None = None
@@ -150,9 +168,11 @@ class AsyncFlights:
     def __len__(self) -> int:
         return sum(map(len, self._loops.values()))
 
-    def board(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> Boarding:
-        """Join the flight of *key* in *loop*, or begin one."""
-        return Boarding.on(self._loops.setdefault(loop, {}), key, self._numbers)
+    def board(
+        self, key: Hashable, loop: asyncio.AbstractEventLoop, now: float = 0.0, overdue: float = inf
+    ) -> Boarding:
+        """Join the flight of *key* in *loop*, or begin one; see `Boarding.on`."""
+        return Boarding.on(self._loops.setdefault(loop, {}), key, self._numbers, now, overdue)
 
     def land(
         self,

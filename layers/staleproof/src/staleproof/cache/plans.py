@@ -26,10 +26,11 @@ Rules: no I/O here, no plan over forty lines, no `yield` of a command outside th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from staleproof.cache import filling, reading
-from staleproof.cache.commands import Depart, Expire, Fly, Landed, Read, Turn
+from staleproof.cache.commands import Apart, Depart, Expire, Fly, Landed, Read, Turn
 from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
 from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderError, ProviderUnavailableError
@@ -38,12 +39,18 @@ from staleproof.policies.judgement import Miss, Partial
 from staleproof.policies.policy import IDLE_STEP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from staleproof.cache.call import Call
     from staleproof.cache.commands import Plan
     from staleproof.cache.core import Core, Stale
     from staleproof.cache.near import Position
+    from staleproof.policies.policy import Policy
+
+
+JOINED = 2
+"""How much more patient a reader is with a load of his own process: its leader may have to wait for another process
+first, and then loads. If all gave up together, all would load."""
 
 
 def serve(core: Core, call: Call) -> Plan[Any]:
@@ -112,7 +119,7 @@ def is_touch_due(core: Core, key: str, idle: float) -> bool:
 
 def revalidate(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
     """Load anew in the background, or here if there is none and nobody else does; `MISSING` if nothing came of it."""
-    if (yield Depart(call.flight, lambda: renew(core, call, ticket, outdated))):
+    if (yield Depart(call.flight, lambda: renew(core, call, ticket, outdated), overdue(call.policy))):
         return MISSING
     try:
         return (yield from renew(core, call, ticket, outdated))
@@ -177,29 +184,39 @@ def load_once(
     core: Core, call: Call, miss: Miss, ticket: Position | None, stale: Stale | None = None
 ) -> Plan[Any]:
     """Load, or take what another load of this process brings; with a *stale* value at hand, not for too long."""
-    policy = call.policy
-    slow = policy.soft_timeout if stale is not None else None
-    bounds = [each for each in (slow, policy.hard_timeout) if each is not None]
-    wait = min(bounds, default=None)
+    until = deadline(core, call.policy.hard_timeout, None if stale is None else call.policy.soft_timeout)
     while True:
-        reply = yield Fly(
-            call.flight,
-            lambda miss=miss: filling.fill(core, call, miss, ticket),  # type: ignore[misc]
-            wait,
-            policy.patience,
-            bool(bounds),
-        )
+        plan = partial(filling.fill, core, call, miss, ticket)
+        reply = yield fly(core, call, call.flight, plan, until)
         if isinstance(reply, Landed):
             return landed(core, reply)
         if reply is not Turn.AGAIN:
-            return (yield from unlanded(core, call, reply, stale))
+            return (yield from unlanded(core, call, reply, stale, until))
         try:
             found = yield from reading.look(core, call)
         except ProviderUnavailableError as error:
-            return (yield from do_without(core, call, error))
+            return (yield from do_without(core, call, error, until))
         if isinstance(found, Hit):
             return filling.waited(core, call, found, None)
         miss = found
+
+
+def fly(core: Core, call: Call, flight: Hashable, plan: Callable[[], Plan[Any]], until: float | None) -> Fly:
+    """Return the command that runs *plan* as the one load of *flight*, for a reader who waits *until* then."""
+    left = None if until is None else max(0.0, until - core.clock.monotonic())
+    policy = call.policy
+    return Fly(flight, plan, left, JOINED * policy.patience, overdue(policy), until is not None)
+
+
+def deadline(core: Core, *bounds: float | None) -> float | None:
+    """Return when the first of *bounds* is reached, on the monotonic clock; None if there is none."""
+    given = [bound for bound in bounds if bound is not None]
+    return core.clock.monotonic() + min(given) if given else None
+
+
+def overdue(policy: Policy) -> float:
+    """Return the age at which a load can store nothing any more: it waited for a lease, and had one."""
+    return policy.patience + policy.lease
 
 
 def landed(core: Core, reply: Landed) -> Any:
@@ -209,17 +226,22 @@ def landed(core: Core, reply: Landed) -> Any:
     return reply.value
 
 
-def unlanded(core: Core, call: Call, turn: Turn, stale: Stale | None) -> Plan[Any]:
-    """Do without a load that takes too long, or that waits for itself."""
-    if turn is Turn.LATE:
-        if stale is not None:
-            return served(core, stale, "slow")
-        core.statistics.timeouts += 1
-        raise LoadTimeoutError(
-            f"loading {call.key[:80]!r} took longer than hard_timeout={call.policy.hard_timeout} s; retry, or raise it"
-        )
-    reason = "recursion" if turn is Turn.RECURSIVE else "patience"
-    return (yield from filling.load_unstored(core, call, reason))
+def unlanded(core: Core, call: Call, turn: Turn, stale: Stale | None, until: float | None) -> Plan[Any]:
+    """Do without a load that takes too long, or that waits for itself: load for oneself, if there is time."""
+    if turn is not Turn.LATE:
+        reason = "recursion" if turn is Turn.RECURSIVE else "patience"
+        alone = partial(filling.load_unstored, core, call, reason)
+        if until is None:
+            return (yield from alone())
+        reply = yield fly(core, call, object(), alone, until)
+        if isinstance(reply, Landed):
+            return reply.value
+    if stale is not None:
+        return served(core, stale, "slow")
+    core.statistics.timeouts += 1
+    raise LoadTimeoutError(
+        f"loading {call.key[:80]!r} took longer than hard_timeout={call.policy.hard_timeout} s; retry, or raise it"
+    )
 
 
 # --- the server is away -----------------------------------------------------------------------------
@@ -231,8 +253,10 @@ def cut_off(core: Core, call: Call, error: ProviderUnavailableError) -> Plan[Any
     return (yield from do_without(core, call, error))
 
 
-def do_without(core: Core, call: Call, error: ProviderUnavailableError) -> Plan[Any]:
-    """Answer without the server, as the policy says."""
+def do_without(
+    core: Core, call: Call, error: ProviderUnavailableError, until: float | None = None
+) -> Plan[Any]:
+    """Answer without the server, as the policy says: *until* then, or within its bound."""
     policy, near = call.policy, core.near_for(call)
     if policy.fallback == "error":
         core.statistics.fell_back("error")
@@ -243,20 +267,18 @@ def do_without(core: Core, call: Call, error: ProviderUnavailableError) -> Plan[
             core.statistics.fell_back("stale")
             return copy.value
     core.statistics.fell_back("load")
-    return (yield from load_apart(core, call))
+    return (yield from load_apart(core, call, until or deadline(core, policy.hard_timeout)))
 
 
-def load_apart(core: Core, call: Call) -> Plan[Any]:
+def load_apart(core: Core, call: Call, until: float | None) -> Plan[Any]:
     """Load without the server: still once a process, and not stored."""
-    flight = ("apart", call.flight)
-    plan = lambda: filling.load_unstored(core, call, "provider")  # noqa: E731
-    bound = call.policy.hard_timeout
+    plan = partial(filling.load_unstored, core, call, "provider")
     while True:
-        reply = yield Fly(flight, plan, bound, call.policy.patience, bound is not None)
+        reply = yield fly(core, call, Apart(call.flight), plan, until)
         if isinstance(reply, Landed):
             return landed(core, reply)
         if reply is not Turn.AGAIN:
-            return (yield from unlanded(core, call, reply, None))
+            return (yield from unlanded(core, call, reply, None, until))
 
 
 # --- whatever is stored -----------------------------------------------------------------------------

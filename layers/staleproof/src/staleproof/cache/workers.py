@@ -2,9 +2,9 @@
 
 Theory of operation: a pool of a few threads, made at the first use and anew in a forked child. What is handed over is
 bounded; above the bound the caller is told, and does without. A load that a caller may leave behind gets a thread of
-its own instead: loads call other cached functions, and would wait in a full pool for one another. In a Lambda
-function there is no background at all: nothing runs after the return, and a thread that was frozen in the middle of a
-load wakes up with dead connections.
+its own instead: loads call other cached functions, and would wait in a full pool for one another, or behind loads that
+hang. In a Lambda function there are no refreshes in the background, since nothing runs after the return. A load that
+was left behind and frozen there ends when it is thawed, and is stored only if its lease still stands.
 """
 
 from __future__ import annotations

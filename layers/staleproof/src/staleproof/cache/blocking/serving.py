@@ -42,8 +42,7 @@ class Serving(Face):
     Args:
         provider: the cache server.
         providers: further ones by name, see `on`.
-        background: whether refreshes may go on in threads, and loads be left behind there; by default not in a Lambda
-            function.
+        background: whether refreshes may go on in threads; by default not in a Lambda function.
     """
 
     def __init__(
@@ -187,8 +186,7 @@ class Serving(Face):
 
     def close(self) -> None:
         """Let background work finish, and close the provider's connections; a later call opens them again."""
-        if self.driver.workers is not None:
-            self.driver.workers.close()
+        self.driver.workers.close()
         self.provider.close()
         for sibling in self._siblings.values():
             sibling.close()
