@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from staleproof import aws
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def provider(settings: Settings, name: str = "") -> Provider:
         from staleproof.providers.redis import RedisProvider  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise _extra(error) from error
-    return RedisProvider.from_url(
+    make = aws.provider if "?" in url else RedisProvider.from_url
+    return make(
         url, namespace=server.namespace, timeout=server.timeout, max_connections=server.max_connections
     )
 
@@ -52,7 +54,8 @@ def async_provider(settings: Settings, name: str = "") -> AsyncProvider:
         from staleproof.providers.redis import AsyncRedisProvider  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise _extra(error) from error
-    return AsyncRedisProvider.from_url(
+    make = aws.async_provider if "?" in url else AsyncRedisProvider.from_url
+    return make(
         url, namespace=server.namespace, timeout=server.timeout, max_connections=server.max_connections
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from staleproof import config
+from staleproof import aws, config
 from staleproof.decorators.awaiting import AwaitingDecorators
 
 if TYPE_CHECKING:
@@ -29,6 +29,21 @@ class AsyncCache(AwaitingDecorators):
     def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> AsyncCache:
         """See `Cache.from_env`."""
         return cls.from_settings(config.Settings.from_env(environ, **arguments))
+
+    @classmethod
+    def from_aws(
+        cls,
+        name: str,
+        *,
+        user: str | None = None,
+        secret_id: str | None = None,
+        client: Any = None,
+        environ: Mapping[str, str] | None = None,
+        **arguments: Any,
+    ) -> AsyncCache:
+        """See `Cache.from_aws`; it asks without awaiting, so call it before the event loop runs."""
+        address = aws.locate(name, user=user, secret_id=secret_id, client=client)
+        return cls.from_settings(config.Settings.from_env(environ, cache_url=address, **arguments))
 
     def reconfigure(self, settings: Settings) -> None:
         """See `Cache.reconfigure`."""
