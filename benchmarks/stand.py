@@ -16,7 +16,7 @@ from hiredis import pack_command
 from benchmarks.measurement import Subject, repeated
 from staleproof import Cache, Policy
 from staleproof.providers.redis import Connections, RedisProvider
-from staleproof.providers.redis.steps import commands
+from staleproof.providers.redis.exchange import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
