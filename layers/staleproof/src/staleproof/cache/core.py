@@ -87,6 +87,13 @@ class Core:
         dictionaries: for zstd; the first one writes, all of them read.
         draw: random numbers from 0 to 1, for jitter and refreshes ahead.
         deferred: where invalidations wait that no server answered to; None raises instead.
+
+    Attributes:
+        reader_breaker: of the reader endpoint: while it is open, the primary answers.
+        resting: until when, on the monotonic clock, a loader that failed is left alone, by key.
+        touched: when an idle entry was last prolonged, on the monotonic clock, by key.
+        uses: how often a key was loaded, for admission.
+        orphans: leases that we had or asked for when the server went away, by key; one that hung may yet grant them.
     """
 
     def __init__(
@@ -110,7 +117,6 @@ class Core:
         self.clock = clock
         self.breaker = breaker or Breaker(clock=clock)
         self.reader_breaker = Breaker(clock=clock)
-        """Of the reader endpoint: while it is open, the primary answers."""
         announce(self.breaker, f"the server of cache {namespace!r}")
         announce(self.reader_breaker, f"the reader endpoint of cache {namespace!r}")
         self.statistics = Statistics(namespace, near, self.breaker, self.reader_breaker)
@@ -123,11 +129,9 @@ class Core:
             nesting.register(near)
         self._predictions: Remembered[Sequence[TagId]] = Remembered()
         self.resting: Remembered[float] = Remembered()
-        """Until when, on the monotonic clock, a loader that failed is left alone, by key."""
         self.touched: Remembered[float] = Remembered()
-        """When an idle entry was last prolonged, on the monotonic clock, by key."""
         self.uses: Remembered[int] = Remembered()
-        """How often a key was loaded, for admission."""
+        self.orphans: Remembered[bytes] = Remembered()
 
     def breaker_for(self, command: object) -> Breaker:
         """Return the breaker of whom *command* asks."""

@@ -42,7 +42,7 @@ LEASE_BYTES = 12
 def fill(core: Core, call: Call, miss: Miss, ticket: Position | None) -> Plan[Any]:
     """Load under the key's lease and store; or wait for whoever holds it, and take what it stored."""
     tags = foreseen(call, miss)
-    return (yield from leased(call, lambda lease: fill_under(core, call, miss, tags, lease, ticket)))
+    return (yield from leased(core, call, lambda lease: fill_under(core, call, miss, tags, lease, ticket)))
 
 
 def foreseen(call: Call, miss: Miss) -> list[TagId]:
@@ -53,7 +53,7 @@ def foreseen(call: Call, miss: Miss) -> list[TagId]:
 
 def renew(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
     """Load anew if nobody else does; `MISSING` otherwise. There is a value to serve, so nobody waits here."""
-    return (yield from leased(call, lambda lease: renew_under(core, call, lease, ticket, outdated)))
+    return (yield from leased(core, call, lambda lease: renew_under(core, call, lease, ticket, outdated)))
 
 
 def renew_under(
@@ -62,7 +62,10 @@ def renew_under(
     """Take the lease, if it is free, and load."""
     try:
         begun: Begun = yield claim(call, call.tags, lease)
-    except ProviderError:
+    except ProviderUnavailableError:
+        core.orphans.put(call.key, lease)
+        return MISSING
+    except ProviderRejectedError:
         return MISSING
     if not begun.leased:
         return MISSING
@@ -74,15 +77,23 @@ def renew_under(
         raise
 
 
-def leased(call: Call, work: Callable[[bytes], Plan[R]]) -> Plan[R]:
+def leased(core: Core, call: Call, work: Callable[[bytes], Plan[R]]) -> Plan[R]:
     """Do *work* with a lease of a fresh name, and give it back whatever happens: an interruption too.
 
-    Only where the server cannot be reached the lease is left to run out: asking again would double the wait.
+    Only where the server cannot be reached it is left: asking again would double the wait. But a server that hung does
+    what it was asked when it goes on, and would keep the key from everybody until the lease runs out. So the next load
+    of the key here gives it back first. Never is its name used again: an eviction in between must break the lease.
     """
+    orphan = core.orphans.pop(call.key, None) if core.orphans else None
+    if orphan is not None:
+        yield from give_back(call.key, orphan)
     lease = os.urandom(LEASE_BYTES)
     try:
         return (yield from work(lease))
-    except (ProviderUnavailableError, GeneratorExit):
+    except GeneratorExit:
+        raise
+    except ProviderUnavailableError:
+        core.orphans.put(call.key, lease)
         raise
     except BaseException:
         yield from give_back(call.key, lease)
@@ -140,7 +151,7 @@ def waited(core: Core, call: Call, found: Hit, ticket: Position | None) -> Any:
 
 def refill(core: Core, call: Call, ticket: Position | None) -> Plan[Any]:
     """Load anew whatever is stored, as soon as the lease is free."""
-    return (yield from leased(call, lambda lease: refill_under(core, call, lease, ticket)))
+    return (yield from leased(core, call, lambda lease: refill_under(core, call, lease, ticket)))
 
 
 def refill_under(core: Core, call: Call, lease: bytes, ticket: Position | None) -> Plan[Any]:
@@ -164,6 +175,7 @@ def begin(core: Core, call: Call, tags: Sequence[TagId], lease: bytes) -> Plan[B
     except ProviderRejectedError:
         return None
     except ProviderUnavailableError as error:
+        core.orphans.put(call.key, lease)
         without_server(core, call, error)
         return None
 
@@ -238,7 +250,9 @@ def store(core: Core, call: Call, entry: Entry, lease: bytes) -> Plan[bool]:
     try:
         raw = encode(entry)
         stored: bool = yield Store(call.key, raw, kept_ms(call.policy, life), lease)
-    except ProviderError:
+    except ProviderError as error:
+        if isinstance(error, ProviderUnavailableError):
+            core.orphans.put(call.key, lease)
         core.statistics.left_unstored("provider")
         return False
     except BaseException:

@@ -40,7 +40,7 @@ _UNKNOWN = Miss(ABSENT, None)
 
 def put(core: Core, call: Call, value: Any) -> Plan[bool]:
     """Store *value* as if its load began now; say whether it was stored. The key must just have been invalidated."""
-    return (yield from leased(call, lambda lease: put_under(core, call, value, lease)))
+    return (yield from leased(core, call, lambda lease: put_under(core, call, value, lease)))
 
 
 def put_under(core: Core, call: Call, value: Any, lease: bytes) -> Plan[bool]:
@@ -136,7 +136,7 @@ def update(core: Core, call: Call, change: Callable[[Any], Any], record: Invalid
     """
     patience = Patience(call.policy.patience, core.clock)
     while True:
-        state, value = yield from leased(call, lambda lease: update_under(core, call, change, lease))
+        state, value = yield from leased(core, call, lambda lease: update_under(core, call, change, lease))
         if state is State.LEFT:
             return value
         if state is State.STORED:
