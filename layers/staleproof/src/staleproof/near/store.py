@@ -163,10 +163,9 @@ class NearStore:
 
     def forget(self, invalidation: Invalidation, place: JournalId) -> None:
         """Drop at once what this process itself has just invalidated, ahead of the journal's answer."""
-        if not self._cursor:
-            return  # not following yet: whoever opens the journal later starts behind this record, or reads it
         with self._lock:
-            self._apply(invalidation, journal_order(place))
+            if self._cursor:  # else not following yet: who opens the journal later starts behind this record
+                self._apply(invalidation, journal_order(place))
 
     def distrust(self) -> None:
         """Ignore every answer to what was asked so far, and refuse what was read with it; copies stay."""
