@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
+from staleproof.errors import ProviderRejectedError
 from staleproof.providers.tiered import DEFAULT_LIFE, steps
 
 if TYPE_CHECKING:
@@ -55,12 +56,17 @@ class AsyncTieredProvider:
 
     async def _run(self, step: Step[R]) -> R:
         answer: Any = None
+        failure: ProviderRejectedError | None = None
         while True:
             try:
-                question = step.send(answer)
+                question = step.send(answer) if failure is None else step.throw(failure)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
-            answer = await question(self.remote)
+            answer = failure = None
+            try:
+                answer = await question(self.remote)
+            except ProviderRejectedError as error:
+                failure = error
 
     @property
     def reader(self) -> Any:
@@ -132,11 +138,11 @@ class AsyncTieredProvider:
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `AsyncProvider.journal`."""
-        return await self.remote.journal(cursor, limit)
+        return await self._run(self._steps.journal(cursor, limit))
 
     async def journal_end(self) -> JournalId:
         """See `AsyncProvider.journal_end`."""
-        return await self.remote.journal_end()
+        return await self._run(self._steps.journal_end())
 
     async def close(self) -> None:
         """Close the remote provider's connections; what is near stays."""

@@ -12,6 +12,8 @@ whoever fills it tells no journal.
   journal from before the read, or from before the versions were captured that it was loaded under (`NearStore.insert`).
 * **Nothing that lags goes into a load**: while a load of this process is under way, every read asks the journal,
   whatever the bound (decision 14).
+* **Whoever follows the journal through this provider** counts on answers that are no older than what he was told: what
+  a page names that was handed out goes at once (`told`), and where an end was handed out, the journal is read to there.
 * **What ends without a word** ends near, too: at the entry's own end, or after *life*, which covers what an entry does
   not tell, its idle time, and entries that others loaded anew before their end.
 """
@@ -21,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from staleproof.entry import Entry, decode
+from staleproof.errors import ProviderRejectedError
 from staleproof.near.copies import Copy
 from staleproof.near.store import NEVER
 from staleproof.policies.judgement import judge
@@ -68,22 +71,25 @@ class NearEntries:
         bound = 0.0 if shown is NEVER or self._is_loading() else self._staleness
         if not bound or now.elapsed(shown) > bound:
             self.checks += 1
-            yield from self._catch_up()
+            yield from self.catch_up()
         # Not if another thread found a gap meanwhile: our answer then counted for nothing.
         return now.elapsed(self.local.synced) <= bound
 
     def position(self) -> Step[Position]:
         """Return a place in the journal, after finding its end if it was not followed yet."""
         if not self.local.position().cursor:
-            yield from self._catch_up()
+            yield from self.catch_up()
         return self.local.position()
 
-    def _catch_up(self) -> Step[None]:
+    def catch_up(self) -> Step[None]:
         """Read the journal from the cursor to its end; clear if it is too far."""
         for _ in range(MAX_PAGES):
             asked = self.local.position()
             if not asked.cursor:
-                self.local.open(asked, (yield lambda remote: remote.journal_end()))
+                try:
+                    self.local.open(asked, (yield lambda remote: remote.journal_end()))
+                except ProviderRejectedError:
+                    return  # no journal, and no room to begin one: nothing is kept near, and reads go on
                 return
             cursor = asked.cursor
             page: JournalPage = yield lambda remote, cursor=cursor: remote.journal(cursor, PAGE)  # type: ignore[misc]
@@ -91,6 +97,14 @@ class NearEntries:
             if page.complete:
                 return
         self.local.reset()
+
+    def told(self, page: JournalPage) -> None:
+        """Let go of what a page names that the caller gets."""
+        if not page.contiguous or any(record is None for _, record in page.records):
+            self.local.reset()
+        for place, record in page.records:
+            if record is not None:
+                self.local.forget(record, place)
 
     def found(self, key: str, tags: Sequence[TagId]) -> Observed | None:
         """Return what is near for *key*, if it knows every one of *tags*."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
+from staleproof.errors import ProviderRejectedError
 from staleproof.near.store import NearStore
 from staleproof.policies.duration import seconds
 from staleproof.providers.tiered_steps import TieredSteps
@@ -78,12 +79,17 @@ class TieredProvider:
 
     def _run(self, step: Step[R]) -> R:
         answer: Any = None
+        failure: ProviderRejectedError | None = None
         while True:
             try:
-                question = step.send(answer)
+                question = step.send(answer) if failure is None else step.throw(failure)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
-            answer = question(self.remote)
+            answer = failure = None
+            try:
+                answer = question(self.remote)
+            except ProviderRejectedError as error:
+                failure = error
 
     @property
     def reader(self) -> Any:
@@ -155,11 +161,11 @@ class TieredProvider:
 
     def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `Provider.journal`."""
-        return self.remote.journal(cursor, limit)
+        return self._run(self._steps.journal(cursor, limit))
 
     def journal_end(self) -> JournalId:
         """See `Provider.journal_end`."""
-        return self.remote.journal_end()
+        return self._run(self._steps.journal_end())
 
     def close(self) -> None:
         """Close the remote provider's connections; what is near stays."""

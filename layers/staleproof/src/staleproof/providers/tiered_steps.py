@@ -83,9 +83,26 @@ class TieredSteps:
     ) -> Step[tuple[JournalPage, Observed]]:
         """See `Provider.read_following`: the caller follows the journal by itself, so the remote provider answers."""
         ticket = self.local.position()
+        page: JournalPage
+        observed: Observed
         page, observed = yield lambda remote: remote.read_following(key, tags, cursor, limit)
+        self._near.told(page)
+        if page.contiguous and ticket.cursor:
+            ticket = ticket._replace(cursor=page.last)
         self._near.promote(key, tags, observed, ticket)
         return page, observed
+
+    def journal(self, cursor: JournalId, limit: int) -> Step[JournalPage]:
+        """See `Provider.journal`; what is near is no older than what the caller has been told."""
+        page: JournalPage = yield lambda remote: remote.journal(cursor, limit)
+        self._near.told(page)
+        return page
+
+    def journal_end(self) -> Step[JournalId]:
+        """See `Provider.journal_end`; what is near is no older than that place."""
+        end: JournalId = yield lambda remote: remote.journal_end()
+        yield from self._near.catch_up()
+        return end
 
     def read_many(self, wants: Sequence[Want]) -> Step[list[Observed]]:
         """See `Provider.read_many`: what is not near is read in one more round trip."""
