@@ -90,17 +90,17 @@ def test_no_connection_of_the_pool_leads_to_the_old_primary_any_more(
     together = threading.Barrier(crowd)
 
     def warm() -> None:
-        wire = provider._connections._grow()
+        wire = provider.connections._grow()
         wire.exchange(b"*1\r\n$4\r\nPING\r\n", 1)
         together.wait(10)
-        provider._connections._give_back(wire)
+        provider.connections._give_back(wire)
 
     threads = [threading.Thread(target=warm) for _ in range(crowd)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(provider._connections._idle) == crowd
+    assert len(provider.connections._idle) == crowd
     pair.fail_over()
     with pytest.raises(ProviderUnavailableError):
         provider.put("k", b"1", MINUTE)
