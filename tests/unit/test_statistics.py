@@ -137,7 +137,7 @@ def test_a_difference_needs_a_snapshot_of_the_same_cache() -> None:
 
 def test_the_table_tells_the_figures_in_words() -> None:
     """As text it is a line a figure, with what each is made of; lines without any are left out."""
-    cache = Cache(MemoryProvider("shop"), policy=Policy(staleness=5, max_bytes=1_000))
+    cache = Cache(MemoryProvider("shop"), policy=Policy(staleness=5, max_bytes=1_000, compress_above=None))
     cache.get_or_load("k", lambda: 1)
     cache.get_or_load("k", lambda: 1)
     cache.get_or_load("large", lambda: bytes(5_000))

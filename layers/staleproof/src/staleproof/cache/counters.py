@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from staleproof.cache.tables import table
-
 COUNTS: Final = (
     "near_hits",
     "hits",
@@ -140,4 +138,6 @@ class Counters:
         }
 
     def __str__(self) -> str:
+        from staleproof.cache.tables import table  # noqa: PLC0415 - most programs never need it
+
         return table(self.as_dict())

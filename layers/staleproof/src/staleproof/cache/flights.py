@@ -141,6 +141,10 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flying)
 
+    def under_way(self, key: Hashable) -> bool:
+        """Say whether there is a flight of *key*."""
+        return key in self._flying
+
     def board(self, key: Hashable, now: float = 0.0, overdue: float = inf) -> Boarding:
         """Join the flight of *key*, or begin one; see `Boarding.on`."""
         with self._lock:
@@ -167,6 +171,10 @@ class AsyncFlights:
 
     def __len__(self) -> int:
         return sum(map(len, self._loops.values()))
+
+    def under_way(self, key: Hashable) -> bool:
+        """Say whether there is a flight of *key*, in any loop."""
+        return any(key in flying for flying in list(self._loops.values()))
 
     def board(
         self, key: Hashable, loop: asyncio.AbstractEventLoop, now: float = 0.0, overdue: float = inf

@@ -21,7 +21,7 @@ load, whose result would keep it.
 meanwhile cannot be served afterwards: versions are compared with the server's own, near copies follow the journal.
 
 Rules: no I/O here, no plan over forty lines, no `yield` of a command outside the plans' modules: this one, `reading`,
-`filling`, `writing` and `many`.
+`filling`, `composing`, `storing`, `writing`, `many`, `explaining` and `searching`.
 """
 
 from __future__ import annotations

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.blocking.several import Several
+from staleproof.cache.drivers import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from staleproof.cache.call import Call
+    from staleproof.cache.explanation import Explanation
+    from staleproof.policies.policy import Policy
 
 
 class BlockingOperations(Several):
@@ -44,6 +49,26 @@ class BlockingOperations(Several):
     def clear(self, *, soft: bool = False) -> None:
         """Forget the whole namespace, in constant time. See `invalidate` for *soft*."""
         self.apply(self.invalidation(clear=True, soft=soft))
+
+    def explain(
+        self, key: str, *, tags: Iterable[str] = (), kind: Any = Any, policy: Policy | str | None = None
+    ) -> Explanation:
+        """Tell why *key* is a hit, a miss or stale: for a person with `str`, for a program with `as_dict`.
+
+        It changes nothing here: nothing is counted, kept, touched or loaded. It asks the server a bounded number of
+        questions, 53 in the worst case, all of them reads and mostly one to four; a server that is away is part of the
+        explanation. See `staleproof.cache.explaining`.
+        """
+        texts = tuple(tags)
+        return self.explain_of(self.call(key, texts, policy, kind), texts)
+
+    def explain_of(self, call: Call, tags: Sequence[str] = ()) -> Explanation:
+        """Explain *call*, whose tags' texts are *tags*; see `explain`."""
+        from staleproof.cache.explaining import bystander, explain  # noqa: PLC0415 - most programs never need it
+
+        driver = Driver(bystander(self.core), self.provider, background=False)
+        plan = explain(self.core, call, tags, loading=self.driver.flights.under_way(call.flight))
+        return driver.run(plan)
 
     @contextmanager
     def off(self) -> Iterator[None]:
