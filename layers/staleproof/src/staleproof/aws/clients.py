@@ -24,6 +24,7 @@ RETRY = frozenset(
         "InternalServiceError",
         "InternalServiceErrorException",
         "ServiceUnavailable",
+        "IDPCommunicationError",
     }
 )
 
@@ -82,7 +83,8 @@ def failure(error: Exception, what: str) -> CacheError | None:
 
     if isinstance(error, exceptions.ClientError):
         return _refusal(error, what)
-    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+    passing = (exceptions.CredentialRetrievalError, exceptions.MetadataRetrievalError)
+    if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError, *passing)):
         return ProviderUnavailableError(f"{what}: {error}; retry, or check the way to the service")
     return ConfigurationError(f"{what}: {error}; check the role of this process, and AWS_REGION")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from staleproof.aws.clients import translated
 from staleproof.aws.signing import Keys
-from staleproof.errors import ConfigurationError
+from staleproof.errors import ConfigurationError, ProviderUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +67,10 @@ class AmbientIdentity:
 
     def _chained(self) -> Keys:
         with translated("AWS credentials"):
-            frozen = self._refreshing().get_frozen_credentials()
+            try:
+                frozen = self._refreshing().get_frozen_credentials()
+            except RuntimeError as error:  # what botocore makes of keys that came back as old as they went
+                raise ProviderUnavailableError(f"AWS credentials: {error} Retry") from error
         return Keys(frozen.access_key, frozen.secret_key, frozen.token or "")
 
     def _refreshing(self) -> Any:
