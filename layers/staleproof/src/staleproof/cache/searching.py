@@ -2,8 +2,9 @@
 
 Theory of operation: a journal can be read forward only, after a place. So it is searched in windows of time, the newest
 first, each read forward to where the one before it began; a window is as long as its neighbour's records suggest, so
-that it takes about one page, and one that turns out too full is cut and begun anew. At most `MAX_PAGES` pages are read:
-on a busy journal that may end before the entry's birth, and the answer says how far it came.
+that it takes a page or two. One that its first page shows to be too full, for half of what may still be read, is cut
+and begun anew: the newest records count most. At most `MAX_PAGES` pages are read: on a busy journal that may end before
+the entry's birth, and the answer says how far it came.
 """
 
 from __future__ import annotations
@@ -31,9 +32,7 @@ SKEW_MS = 1_000
 """How far the clocks of loaders and of the server may be apart: so much before its birth an entry's causes count."""
 
 FIRST_WINDOW_MS = 1_000
-WINDOW_PAGES = 4
-"""Pages after which a window is too full."""
-
+GROWTH = 16
 _LAST_SEQUENCE = 2**64 - 1
 
 
@@ -108,11 +107,12 @@ def cause(record: Invalidation, place: JournalId, tags: Sequence[str], *, key: b
 
 
 class Window(NamedTuple):
-    """What was read of a window: its records, in how many pages, and whether that was all."""
+    """What was read of a window: its records, in how many pages, whether that was all, else how many there may be."""
 
     records: list[tuple[JournalId, Invalidation | None]]
     pages: int
     whole: bool
+    estimate: float = 0.0
 
 
 class Progress:
@@ -130,23 +130,27 @@ class Progress:
         """Whether it came as far as it was to."""
         return self.high_ms <= self.down_to_ms
 
+    @property
     def low_ms(self) -> int:
-        """Return where the next window begins."""
+        """Where the next window begins."""
         return max(self.down_to_ms, self.high_ms - self.length)
 
-    def take(self, low_ms: int, window: Window) -> bool:
+    @property
+    def allowed(self) -> int:
+        """How many pages the next window may take: half of what is left, all if it cannot be cut."""
+        return self.budget if self.high_ms - self.low_ms <= 1 else max(1, self.budget // 2)
+
+    def take(self, window: Window) -> bool:
         """Account for *window*; say whether it is to be used, or was cut for the next attempt."""
         self.budget -= window.pages
-        found = len(window.records)
-        if not window.whole and self.length > 1:
-            self.length = max(1, self.length // (2 * WINDOW_PAGES))
+        length, found = self.high_ms - self.low_ms, len(window.records)
+        if not window.whole and length > 1:
+            share = self.allowed / window.estimate / 2 if window.estimate else 0.0
+            self.length = max(1, int(length * min(0.5, share)))
             return False
         self.records += found
-        self.high_ms = low_ms if window.whole else self.high_ms
-        # Half a page is aimed at; where there was next to nothing, more is looked at each time.
-        self.length = (
-            max(1, self.length * PAGE // (2 * found)) if found > PAGE // 8 else self.length * 2 * WINDOW_PAGES
-        )
+        self.high_ms = self.low_ms if window.whole else self.high_ms
+        self.length = max(1, min(length * GROWTH, length * 2 * PAGE // max(1, found)))
         return True
 
 
@@ -162,10 +166,8 @@ def search(wanted: Wanted, since_ms: int | None) -> Plan[Search]:
     end: JournalId = yield FindEnd()
     progress = Progress(end, max(first_ms, (since_ms or 0) - SKEW_MS))
     while not progress.reached and not wanted.complete and progress.budget > 0:
-        low_ms = progress.low_ms()
-        pages = progress.budget if progress.length == 1 else min(WINDOW_PAGES, progress.budget)
-        window = yield from read_window(low_ms, progress.high_ms, pages)
-        if progress.take(low_ms, window):
+        window = yield from read_window(progress.low_ms, progress.high_ms, progress.allowed)
+        if progress.take(window):
             look_through(wanted, progress, window)
     return Search(
         records=progress.records,
@@ -186,7 +188,7 @@ def look_through(wanted: Wanted, progress: Progress, window: Window) -> None:
 
 
 def read_window(low_ms: int, high_ms: int, pages: int) -> Plan[Window]:
-    """Read the records of the milliseconds from *low_ms* to before *high_ms*, in at most so many *pages*."""
+    """Read the records of the milliseconds from *low_ms* to before *high_ms*, unless they take more than *pages*."""
     records: list[tuple[JournalId, Invalidation | None]] = []
     cursor = journal_id(f"{low_ms - 1}-{_LAST_SEQUENCE}", "") if low_ms else ""
     for read in range(1, pages + 1):
@@ -196,4 +198,8 @@ def read_window(low_ms: int, high_ms: int, pages: int) -> Plan[Window]:
         if page.complete or len(inside) < len(page.records):
             return Window(records, read, whole=True)
         cursor = page.last
+        covered = max(1, journal_order(cursor)[0] - low_ms)
+        estimate = read * (high_ms - low_ms) / covered
+        if estimate > pages and high_ms - low_ms > 1:
+            return Window(records, read, whole=False, estimate=estimate)
     return Window(records, pages, whole=False)
