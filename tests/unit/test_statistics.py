@@ -466,6 +466,25 @@ def test_a_rule_that_raises_leaves_the_value_unstored() -> None:
     assert (cache.statistics.loaded, cache.statistics.unstored) == (1, {"error": 1})
 
 
+def test_a_deferred_invalidation_is_counted_once() -> None:
+    """It falls back once, and is one invalidation when the server has it, however many tasks bring it there."""
+    provider = Away("shop")
+    cache = AsyncCache(AsyncMemoryProvider(inner=provider), unreachable="defer", breaker=Breaker(0))
+
+    async def outage() -> None:
+        provider.error = ProviderUnavailableError("gone")
+        await cache.invalidate("t")
+        assert (cache.statistics.invalidations, cache.statistics.fallbacks) == (0, {"deferred": 1})
+        provider.error = None
+        waiting = cache.core.deferred.waiting() if cache.core.deferred else []
+        await asyncio.gather(*(cache.get("k") for _ in range(3)))
+        for _ in range(2):  # another task had taken the same ones
+            cache.core.caught_up(cache.core.deferred, waiting, [])  # type: ignore[arg-type]
+
+    asyncio.run(outage())
+    assert cache.statistics.invalidations == 1
+
+
 def test_a_refresh_is_no_read() -> None:
     """An explicit refresh counts as a load, and not as a miss, even if the server is away."""
     provider = Away("shop")

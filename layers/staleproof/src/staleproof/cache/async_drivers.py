@@ -95,8 +95,7 @@ class AsyncDriver:
         except ProviderRejectedError as error:
             # Nobody may read past it: to this process the server is as good as away.
             raise ProviderUnavailableError(f"deferred invalidations are refused: {error}") from error
-        self._core.acknowledged(records, places)
-        deferred.done(records)
+        self._core.caught_up(deferred, records, places)
 
     # --- flights -----------------------------------------------------------------------------------
 

@@ -221,7 +221,19 @@ class Core:
 
     def acknowledged(self, invalidations: Sequence[Invalidation], places: Sequence[JournalId]) -> None:
         """Note that the provider has applied *invalidations*: our own copies go at once."""
-        self.statistics.invalidations += len(invalidations)
+        applied = len(invalidations)
+        self.statistics.invalidations += applied
+        self._forget(invalidations, places)
+
+    def caught_up(
+        self, deferred: Deferred, records: Sequence[Invalidation], places: Sequence[JournalId]
+    ) -> None:
+        """Note that the provider has applied deferred *records*, maybe those of another thread as well: once."""
+        self._forget(records, places)
+        applied = deferred.done(records)
+        self.statistics.invalidations += applied
+
+    def _forget(self, invalidations: Sequence[Invalidation], places: Sequence[JournalId]) -> None:
         if self.near is not None and places:
             for each in invalidations:
                 self.near.forget(each, places[-1])

@@ -45,8 +45,9 @@ class Deferred:
         with self._lock:
             return list(self._records)
 
-    def done(self, records: Sequence[Invalidation]) -> None:
-        """Forget *records*, which were acknowledged."""
+    def done(self, records: Sequence[Invalidation]) -> int:
+        """Forget *records*, which were acknowledged; return how many of them were still waiting."""
         with self._lock:
-            ids = {record.id for record in records}
+            ids, before = {record.id for record in records}, len(self._records)
             self._records = [record for record in self._records if record.id not in ids]
+            return before - len(self._records)

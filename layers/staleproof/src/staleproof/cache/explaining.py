@@ -114,9 +114,7 @@ class Findings:
             self._near = msgspec.structs.replace(self._near, served=True)
         else:
             cause = next(iter(wanted.causes), None)
-            self._near = msgspec.structs.replace(
-                self._near, state="dropped", last_resort=False, cause=cause
-            )
+            self._near = msgspec.structs.replace(self._near, state="dropped", last_resort=False, cause=cause)
 
     def search_causes(self) -> Plan[None]:
         """Search the journal for why there is no hit, where it can tell."""
