@@ -192,7 +192,21 @@ def check(scene: Scene) -> None:
     wait_until(lambda: time.monotonic() > scene.quiet_since + (NEAR.staleness or 0), "the bound is over")
     for reader in scene.readers:
         assert {key: reader.read(key) for key in KEYS} == {key: scene.source.newest(key) for key in KEYS}
+    record(scene)
     scene.close()
+
+
+def record(scene: Scene) -> None:
+    """Print what was measured; `pytest -s` shows it."""
+    print(f"\nmemory {scene.grown / 2**20:+.1f} MiB; loads {scene.source.loads}")
+    for reader in scene.everybody:
+        misses = reader.cache.statistics.misses
+        print(
+            f"{reader.name:12} reads/s before {reader.calls['before'] / BEFORE:5.0f}, "
+            f"during {reader.calls['during'] / AWAY:5.0f}; waited for the server {misses['unreachable']}, "
+            f"spared {misses['breaker']}; stale {reader.fell_back['during']}, "
+            f"raised {reader.raised['during']}, answered again after {reader.recovered:.2f} s"
+        )
 
 
 def check_breaker(cache: Any) -> None:
@@ -232,3 +246,11 @@ def test_a_server_that_comes_back_as_it_was(
 ) -> None:
     """Killed under load, and started anew after ten seconds with every write from its append-only file."""
     check(played(Valkey(supervisor, "valkey-outage", persist=tmp_path), Server, fresh_namespace))
+
+
+def test_a_server_that_comes_back_with_an_older_snapshot(
+    supervisor: Supervisor, fresh_namespace: str
+) -> None:
+    """Killed under load, and started anew from a snapshot older than what it acknowledged: it is cleared first."""
+    server = Valkey(supervisor, "valkey-outage")
+    check(played(server, Restored, fresh_namespace, restarts="clear"))

@@ -54,6 +54,7 @@ class Keyspace:
         "entries",
         "followers",
         "guard",
+        "incarnation",
         "journal",
         "namespace",
         "version",
@@ -73,6 +74,7 @@ class Keyspace:
         self._min = self._prefix + b"m:"
         self.entries = self._prefix + b"{*}"  # what SCAN looks for
         self.guard = self._prefix + b"guard"
+        self.incarnation = self._prefix + b"incarnation"
         self.journal = self._prefix + b"journal"
         self.followers = self._prefix + b"followers"
         # The closure is memoised per instance: a tag's key is asked for on every read.

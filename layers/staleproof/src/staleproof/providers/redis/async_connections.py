@@ -7,6 +7,7 @@ A connection belongs to the event loop that made it. Where each invocation runs 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
@@ -26,8 +27,13 @@ from staleproof.providers.redis.credentials import Age
 from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, translate
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeAlias
+
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.exchange import Exchange
+
+    Greeting: TypeAlias = Callable[[Callable[[bytes, int], Awaitable[list[Any]]]], Awaitable[object]]
 
 
 class AsyncConnections:
@@ -56,10 +62,19 @@ class AsyncConnections:
         self.where = where(pool.connection_kwargs)
         self._timeout = checked_timeout(timeout)
         self._max = max_connections
+        self._greetings: list[Greeting] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: list[Any] = []
         self._doomed: list[Any] = []
         self._turns = asyncio.Semaphore(max_connections)
+
+    def greet(self, greeting: Greeting) -> None:
+        """See `Connections.greet`."""
+        if self._loop is not None:
+            raise ConfigurationError(
+                "connections that are in use cannot be greeted; set restarts= before the first use"
+            )
+        self._greetings.append(greeting)
 
     async def exchange(self, exchange: Exchange) -> list[Any]:
         """See `Connections.exchange`."""
@@ -111,15 +126,21 @@ class AsyncConnections:
 
     async def _attempt(self, connection: Any, exchange: Exchange) -> list[Any]:
         try:
+            fresh = not connection.is_connected
             await connection.connect()
-            await connection.send_packed_command([exchange.packed], check_health=False)
-            replies = [await self._reply(connection) for _ in range(exchange.replies)]
+            for greeting in self._greetings if fresh else ():
+                await greeting(partial(self._converse, connection))
+            replies = await self._converse(connection, exchange.packed, exchange.replies)
         except BaseException:
             # Cancelled in mid-exchange: unread replies would answer somebody else's question.
             await connection.disconnect(nowait=True)
             raise
         self._idle.append(connection)
         return replies
+
+    async def _converse(self, connection: Any, packed: bytes, replies: int) -> list[Any]:
+        await connection.send_packed_command([packed], check_health=False)
+        return [await self._reply(connection) for _ in range(replies)]
 
     @staticmethod
     async def _reply(connection: Any) -> Any:

@@ -25,6 +25,7 @@ from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
 from staleproof.providers.redis.exchange import Exchange
 from staleproof.providers.redis.failures import check, failed, is_foreign
+from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.journal import JournalSteps
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from staleproof.events import Invalidation
+    from staleproof.providers.redis.incarnation import Restarts
     from staleproof.providers.redis.steps import Step
     from staleproof.tags import TagId
 
@@ -46,6 +48,9 @@ class AsyncRedisProvider:
         namespace: the namespace it serves.
         horizon_ms: how long the journal keeps a record that no link needs any more.
         reader: the same namespace at the reader endpoint, for policies with `reader`; None without one.
+        restarts: what to do when another server process answers than before: `"trust"` what it has, or `"clear"` the
+            namespace first, for servers that may come back with older data (see `incarnation`). All processes that
+            share the namespace must say the same.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class AsyncRedisProvider:
         *,
         horizon_ms: int = JOURNAL_HORIZON_MS,
         reader: AsyncRedisProvider | None = None,
+        restarts: Restarts = "trust",
     ) -> None:
         self.namespace = namespace
         self.reader = reader
@@ -65,6 +71,8 @@ class AsyncRedisProvider:
         self._scripted = JournalSteps(self.keys, scripted=True)
         self._horizon_ms = horizon_ms
         self._invalidations = count(1)
+        if checked(restarts) == "clear":
+            connections.greet(self._vouch)
 
     @classmethod
     def from_url(
@@ -75,6 +83,7 @@ class AsyncRedisProvider:
         timeout: float = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         reader_url: str | None = None,
+        restarts: Restarts = "trust",
     ) -> AsyncRedisProvider:
         """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply.
 
@@ -85,7 +94,7 @@ class AsyncRedisProvider:
             replicas = AsyncConnections(reader_url, timeout=timeout, max_connections=max_connections)
             reader = cls(replicas, namespace)
         connections = AsyncConnections(url, timeout=timeout, max_connections=max_connections)
-        return cls(connections, namespace, reader=reader)
+        return cls(connections, namespace, reader=reader, restarts=restarts)
 
     async def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
         try:
@@ -93,14 +102,17 @@ class AsyncRedisProvider:
         except NoScriptError:
             return await self._drive(step(self._scripted))
 
-    async def _drive(self, step: Step[R]) -> R:
+    async def _vouch(self, converse: Callable[[bytes, int], Any]) -> None:
+        await self._drive(vouch(self._steps), lambda exchange: converse(exchange.packed, exchange.replies))
+
+    async def _drive(self, step: Step[R], via: Callable[[Exchange], Any] | None = None) -> R:
         replies: Any = None
         while True:
             try:
                 exchange = step.send(replies)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
-            replies = await self._exchange(exchange)
+            replies = await (via or self._exchange)(exchange)
             check(replies, self.connections, foreign=exchange.foreign)
 
     async def read(self, key: str, tags: Sequence[TagId]) -> Observed:

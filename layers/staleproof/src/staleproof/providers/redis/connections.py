@@ -26,8 +26,13 @@ from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, tr
 from staleproof.providers.redis.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.exchange import Exchange
+
+    Greeting: TypeAlias = Callable[[Callable[[bytes, int], Any]], object]
 
 DEFAULT_TIMEOUT = 1.0
 DEFAULT_MAX_CONNECTIONS = 64
@@ -117,6 +122,7 @@ class Connections:
         self._max = max_connections
         self._credentials = credentials
         self._clock = clock
+        self._greetings: list[Greeting] = []
         self._reset()
         _POOLS.add(self)
 
@@ -125,6 +131,18 @@ class Connections:
         self._handed: list[Wire] = []
         self._turns = threading.Condition()
         self._made = self._waiting = 0
+
+    def greet(self, greeting: Greeting) -> None:
+        """Have *greeting* speak first on every connection.
+
+        Raises:
+            ConfigurationError: there are connections already, which it has not greeted.
+        """
+        if self._made:
+            raise ConfigurationError(
+                "connections that are in use cannot be greeted; set restarts= before the first use"
+            )
+        self._greetings.append(greeting)
 
     def apart(self, **options: Any) -> Any:
         """Return a connection of redis-py's, not yet open, that is none of the pool's; *options* over its own."""
@@ -229,8 +247,11 @@ class Connections:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         lifetime = self._credentials.lifetime if self._credentials is not None else None
         if lifetime is None:
-            return Wire(connection, self._timeout)
-        return AgeingWire(connection, self._timeout, lifetime, self._clock)
+            wire = Wire(connection, self._timeout)
+        else:
+            wire = AgeingWire(connection, self._timeout, lifetime, self._clock)
+        wire.greetings = self._greetings
+        return wire
 
     def _offer(self) -> bool:
         """Say whether a wire was handed over, or lies idle: one may have come back before we began to wait."""

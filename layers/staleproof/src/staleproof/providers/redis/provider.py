@@ -23,6 +23,7 @@ from staleproof.ports import (
 )
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
 from staleproof.providers.redis.failures import check, failed, is_foreign
+from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.journal import JournalSteps
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from staleproof.events import Invalidation
+    from staleproof.providers.redis.exchange import Exchange
+    from staleproof.providers.redis.incarnation import Restarts
     from staleproof.providers.redis.steps import Step
     from staleproof.tags import TagId
 
@@ -44,6 +47,9 @@ class RedisProvider:
         namespace: the namespace it serves.
         horizon_ms: how long the journal keeps a record that no link needs any more.
         reader: the same namespace at the reader endpoint, for policies with `reader`; None without one.
+        restarts: what to do when another server process answers than before: `"trust"` what it has, or `"clear"` the
+            namespace first, for servers that may come back with older data (see `incarnation`). All processes that
+            share the namespace must say the same.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class RedisProvider:
         *,
         horizon_ms: int = JOURNAL_HORIZON_MS,
         reader: RedisProvider | None = None,
+        restarts: Restarts = "trust",
     ) -> None:
         self.namespace = namespace
         self.reader = reader
@@ -63,6 +70,8 @@ class RedisProvider:
         self._scripted = JournalSteps(self.keys, scripted=True)
         self._horizon_ms = horizon_ms
         self._invalidations = count(1)
+        if checked(restarts) == "clear":
+            connections.greet(self._vouch)
 
     @classmethod
     def from_url(
@@ -73,6 +82,7 @@ class RedisProvider:
         timeout: float = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         reader_url: str | None = None,
+        restarts: Restarts = "trust",
     ) -> RedisProvider:
         """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply.
 
@@ -83,7 +93,7 @@ class RedisProvider:
             replicas = Connections(reader_url, timeout=timeout, max_connections=max_connections)
             reader = cls(replicas, namespace)
         connections = Connections(url, timeout=timeout, max_connections=max_connections)
-        return cls(connections, namespace, reader=reader)
+        return cls(connections, namespace, reader=reader, restarts=restarts)
 
     def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
         try:
@@ -91,14 +101,17 @@ class RedisProvider:
         except NoScriptError:
             return self._drive(step(self._scripted))
 
-    def _drive(self, step: Step[R]) -> R:
+    def _vouch(self, converse: Callable[[bytes, int], Any]) -> None:
+        self._drive(vouch(self._steps), lambda exchange: converse(exchange.packed, exchange.replies))
+
+    def _drive(self, step: Step[R], via: Callable[[Exchange], Any] | None = None) -> R:
         replies: Any = None
         while True:
             try:
                 exchange = step.send(replies)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
-            replies = self._exchange(exchange)
+            replies = (via or self._exchange)(exchange)
             check(replies, self.connections, foreign=exchange.foreign)
 
     def read(self, key: str, tags: Sequence[TagId]) -> Observed:

@@ -19,7 +19,7 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import ConnectionError as ConnectionLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 BUFFER_BYTES = 64 * 1_024
 
@@ -30,14 +30,29 @@ class Wire:
     Args:
         connection: of redis-py, not necessarily connected.
         timeout: seconds that one send or receive may take.
+
+    Attributes:
+        opened: whether the socket is open.
+        greetings: what speaks first whenever it opens, with `exchange`.
     """
 
-    __slots__ = ("_buffer", "_connection", "_feed", "_gets", "_receive", "_send", "_timeout", "opened")
+    __slots__ = (
+        "_buffer",
+        "_connection",
+        "_feed",
+        "_gets",
+        "_receive",
+        "_send",
+        "_timeout",
+        "greetings",
+        "opened",
+    )
 
     def __init__(self, connection: Any, timeout: float) -> None:
         self._connection = connection
         self._timeout = timeout
         self._buffer = bytearray(BUFFER_BYTES)
+        self.greetings: Sequence[Callable[[Callable[[bytes, int], Any]], object]] = ()
         self.opened = False
 
     def exchange(self, packed: bytes, replies: int | None) -> Any:
@@ -73,6 +88,8 @@ class Wire:
         self._receive: Callable[[bytearray], int] = sock.recv_into
         self._feed, self._gets = reader.feed, reader.gets
         self.opened = True
+        for greeting in self.greetings:
+            greeting(self.exchange)
 
     def close(self) -> None:
         """Close the socket; the next exchange connects again."""
