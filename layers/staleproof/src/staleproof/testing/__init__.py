@@ -26,19 +26,38 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from staleproof.clock import ManualClock
+    from staleproof.testing.async_chaos_provider import AsyncChaosProvider
     from staleproof.testing.blocking import Blocking, BlockingCache
+    from staleproof.testing.chaos import Chaos, Faults, Injected
+    from staleproof.testing.chaos_provider import ChaosProvider
     from staleproof.testing.follower_contract import FollowerContract
     from staleproof.testing.provider_contract import ProviderContract
 
 _HOMES = {
+    "AsyncChaosProvider": "testing.async_chaos_provider",
     "Blocking": "testing.blocking",
     "BlockingCache": "testing.blocking",
+    "Chaos": "testing.chaos",
+    "ChaosProvider": "testing.chaos_provider",
+    "Faults": "testing.chaos",
     "FollowerContract": "testing.follower_contract",
+    "Injected": "testing.chaos",
     "ManualClock": "clock",
     "ProviderContract": "testing.provider_contract",
 }
 
-__all__ = ["Blocking", "BlockingCache", "FollowerContract", "ManualClock", "ProviderContract"]
+__all__ = [
+    "AsyncChaosProvider",
+    "Blocking",
+    "BlockingCache",
+    "Chaos",
+    "ChaosProvider",
+    "Faults",
+    "FollowerContract",
+    "Injected",
+    "ManualClock",
+    "ProviderContract",
+]
 
 
 def __getattr__(name: str) -> object:
