@@ -175,11 +175,11 @@ class SimulatedRedis:
         if self.get(lease) != token:
             self.strings.pop(staged, None)
             return 0
+        del self.strings[lease]
         if self.get(staged) is None:
             return 0
         value, deadline = self.strings.pop(staged)
         self.strings[entry] = (value, None if keep == b"1" else deadline)
-        del self.strings[lease]
         return 1
 
     def release(self, lease: bytes, token: bytes) -> int:

@@ -73,8 +73,8 @@ class Caller:
         self.value: Any = None
         self.error: BaseException | None = None
         self._call = call
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
 
     def _run(self) -> None:
         try:
@@ -84,8 +84,8 @@ class Caller:
 
     def result(self) -> Any:
         """Return what the call returned, or raise what it raised."""
-        self._thread.join(LIMIT)
-        assert not self._thread.is_alive()
+        self.thread.join(LIMIT)
+        assert not self.thread.is_alive()
         if self.error is not None:
             raise self.error
         return self.value

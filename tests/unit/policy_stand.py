@@ -117,7 +117,7 @@ class Stand:
         self.clock: ManualClock = beside.clock if beside else ManualClock()
         self.memory: MemoryProvider = beside.memory if beside else MemoryProvider("laws", clock=self.clock)
         self.source = Source(self.clock)
-        breaker = breaker or Breaker(0)
+        breaker = breaker or Breaker(0, clock=self.clock)
         options |= {"policy": policy, "clock": self.clock, "breaker": breaker}
         if portal is None:
             self.server: Any = Switch(self.memory)

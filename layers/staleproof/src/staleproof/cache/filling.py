@@ -251,9 +251,11 @@ def store(core: Core, call: Call, entry: Entry, lease: bytes) -> Plan[bool]:
         raw = encode(entry)
         stored: bool = yield Store(call.key, raw, kept_ms(call.policy, life), lease)
     except ProviderError as error:
+        core.statistics.left_unstored("provider")
         if isinstance(error, ProviderUnavailableError):
             core.orphans.put(call.key, lease)
-        core.statistics.left_unstored("provider")
+        else:
+            yield from give_back(call.key, lease)
         return False
     except BaseException:
         core.statistics.left_unstored("error")

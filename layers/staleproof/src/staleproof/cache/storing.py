@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.commands import StoreMany
 from staleproof.cache.composing import compose_all
+from staleproof.cache.filling import give_back
 from staleproof.cache.reading import keep
 from staleproof.entry import encode
-from staleproof.errors import ProviderError
+from staleproof.errors import ProviderError, ProviderRejectedError
 from staleproof.policies.expiration import kept_ms
 from staleproof.ports import Deposit
 
@@ -50,8 +51,10 @@ def store_some(
     try:
         deposits = [_deposit(item, entry, lease) for item, entry in some]
         stored: Sequence[bool] = yield StoreMany(deposits)
-    except ProviderError:
+    except ProviderError as error:
         core.statistics.left_unstored("provider", len(some))
+        for item, _ in some if isinstance(error, ProviderRejectedError) else ():
+            yield from give_back(item.call.key, lease)
         return [False] * len(some)
     except BaseException:
         core.statistics.left_unstored("error", len(some))

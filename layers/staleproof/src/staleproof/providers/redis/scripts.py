@@ -13,7 +13,8 @@ script      KEYS                                ARGV                        retu
 ==========  ==================================  ==========================  ============  =============
 
 A value travels in a plain `SET` to a staged key, and `PROMOTE` renames it: a script's cost grows
-with its arguments, a rename's does not. If the staged key was evicted meanwhile, nothing is stored.
+with its arguments, a rename's does not. If the staged key was refused or evicted meanwhile, nothing is stored, and the
+lease is free all the same: nobody is to wait for a load that is over.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   redis.call('UNLINK', KEYS[3])
   return 0
 end
+redis.call('DEL', KEYS[1])
 if redis.pcall('RENAME', KEYS[3], KEYS[2])['err'] then return 0 end
 if ARGV[2] == '1' then redis.call('PERSIST', KEYS[2]) end
-redis.call('DEL', KEYS[1])
 return 1
 """)
 
