@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
     from staleproof.providers.redis.async_connections import AsyncConnections
     from staleproof.providers.redis.connections import Connections
+    from staleproof.providers.redis.incarnation import Restarts
 
 
 def locate(name: str, *, user: str | None = None, secret_id: str | None = None, client: Any = None) -> str:
@@ -49,7 +50,9 @@ def async_connections(url: str, *, timeout: float, max_connections: int) -> Asyn
     )
 
 
-def provider(url: str, *, namespace: str, timeout: float, max_connections: int) -> RedisProvider:
+def provider(
+    url: str, *, namespace: str, timeout: float, max_connections: int, restarts: Restarts = "trust"
+) -> RedisProvider:
     """Return the blocking provider of *namespace* at *url*, with that of its replicas if the address names them."""
     from staleproof.providers.redis import RedisProvider  # noqa: PLC0415
     from staleproof.providers.redis.connections import Connections  # noqa: PLC0415
@@ -61,10 +64,12 @@ def provider(url: str, *, namespace: str, timeout: float, max_connections: int) 
         if each is not None
     ]
     reader = RedisProvider(places[1], namespace) if len(places) > 1 else None
-    return RedisProvider(places[0], namespace, reader=reader)
+    return RedisProvider(places[0], namespace, reader=reader, restarts=restarts)
 
 
-def async_provider(url: str, *, namespace: str, timeout: float, max_connections: int) -> AsyncRedisProvider:
+def async_provider(
+    url: str, *, namespace: str, timeout: float, max_connections: int, restarts: Restarts = "trust"
+) -> AsyncRedisProvider:
     """Return the same for asyncio."""
     from staleproof.providers.redis import AsyncRedisProvider  # noqa: PLC0415
     from staleproof.providers.redis.async_connections import AsyncConnections  # noqa: PLC0415
@@ -78,4 +83,4 @@ def async_provider(url: str, *, namespace: str, timeout: float, max_connections:
         if each is not None
     ]
     reader = AsyncRedisProvider(places[1], namespace) if len(places) > 1 else None
-    return AsyncRedisProvider(places[0], namespace, reader=reader)
+    return AsyncRedisProvider(places[0], namespace, reader=reader, restarts=restarts)
