@@ -438,16 +438,24 @@ def test_one_who_has_to_look_again_and_cannot_is_one_miss() -> None:
     assert (seen.fallbacks, seen.stored, seen.unstored) == ({"load": 1}, 1, {"provider": 1})
 
 
-def test_a_get_in_an_outage_is_a_miss_and_an_error() -> None:
-    """Reads that load nothing have nothing to fall back on: they raise, and are counted."""
-    provider = Away("shop")
-    cache = Cache(provider)
-    provider.error = ProviderUnavailableError("gone")
-    with pytest.raises(ProviderUnavailableError):
-        cache.get("k")
-    with pytest.raises(ProviderUnavailableError):
-        cache.get_many(["a", "b"])
-    assert cache.statistics.misses["unreachable"] == cache.statistics.fallbacks["error"] == 3
+def test_a_get_in_an_outage_is_a_miss_and_raises_where_the_policy_says_so() -> None:
+    """Reads that load nothing find nothing then, counted as what the policy falls back on; "error" raises."""
+    for fallback in ("load", "error"):
+        provider = Away("shop")
+        cache = Cache(provider, policy=Policy(fallback=fallback), breaker=Breaker(0))
+        provider.error = ProviderUnavailableError("gone")
+        if fallback == "error":
+            with pytest.raises(ProviderUnavailableError):
+                cache.get("k")
+            with pytest.raises(ProviderUnavailableError):
+                cache.get_many(["a"])
+            with pytest.raises(ProviderUnavailableError):
+                cache.exists("k")
+        else:
+            assert cache.get("k") is MISSING
+            assert cache.get_many(["a"]) == {}
+            assert not cache.exists("k")
+        assert cache.statistics.misses["unreachable"] == cache.statistics.fallbacks[fallback] == 2
 
 
 def test_a_rule_that_raises_leaves_the_value_unstored() -> None:

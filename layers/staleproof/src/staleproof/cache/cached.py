@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from staleproof.cache.explanation import Explanation
     from staleproof.cache.missing import Missing
 
 P = ParamSpec("P")
@@ -40,6 +41,10 @@ class CachedFunction(Protocol[P, T_co]):
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> T_co | Missing:
         """Return what the cache server holds for these arguments, or `MISSING`; never load."""
+        ...
+
+    def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Tell why a call with these arguments is a hit, a miss or stale; changes nothing."""
         ...
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -89,6 +94,10 @@ class AsyncCachedFunction(Protocol[P, T_co]):
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T_co | Missing]:
         """See `CachedFunction.peek`."""
+        ...
+
+    def explain(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Explanation]:
+        """See `CachedFunction.explain`."""
         ...
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:

@@ -15,7 +15,7 @@ from staleproof.cache.filling import LEASE_BYTES, foreseen, give_back, is_news, 
 from staleproof.cache.loading import LoadContext
 from staleproof.cache.missing import MISSING
 from staleproof.cache.patience import Patience
-from staleproof.cache.reading import catch_up, keep, outage, settle
+from staleproof.cache.reading import OFF, keep, outage, settle, without_answer
 from staleproof.cache.storing import batches, store_all
 from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
 from staleproof.policies.judgement import Miss
@@ -37,6 +37,14 @@ class Ours(NamedTuple):
 
     tags: Sequence[TagId]
     begun: Begun
+
+
+class LoaderCutOffError(Exception):
+    """A loader met an outage of its own: not to be taken for one of ours, after which it would be called again."""
+
+    def __init__(self, error: ProviderUnavailableError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Batch(NamedTuple):
@@ -68,8 +76,9 @@ def get_many(core: Core, calls: Sequence[Call]) -> Plan[list[Any]]:
         for some in batches(range(len(calls))):
             missing |= yield from read_some(core, batch, some, core.statistics.hit)
     except ProviderUnavailableError as error:
-        core.statistics.fell_back("error", len(missed(core, batch, missing, error)))
-        raise
+        for at in missed(core, batch, missing, error):
+            batch.values[at] = without_answer(core, calls[at], error)
+        return batch.values
     missed(core, batch, missing)
     return batch.values
 
@@ -91,65 +100,12 @@ def unanswered(batch: Batch, places: Iterable[int]) -> list[int]:
     return [at for at in places if batch.values[at] is MISSING]
 
 
-def serve_many(core: Core, calls: Sequence[Call]) -> Plan[list[Any]]:
-    """Return a value for each of *calls*, loading what is missing; `MISSING` for what the loader does not return."""
-    batch = Batch(calls, [MISSING] * len(calls), None)
-    if not calls:
-        return batch.values
-    missing: dict[int, Miss] = {}
-    try:
-        batch, wanted = yield from from_near(core, batch)
-        for some in batches(wanted):
-            missing |= yield from read_some(core, batch, some, core.statistics.hit)
-    except ProviderUnavailableError as error:
-        rest = from_last_resort(core, batch, missed(core, batch, missing, error))
-        yield from load_rest(core, batch, rest, "provider", error)
-        return batch.values
-    missed(core, batch, missing)
-    if missing:
-        yield from fill_many(core, batch, missing)
-    return batch.values
-
-
-def from_last_resort(core: Core, batch: Batch, rest: list[int]) -> list[int]:
-    """Take what the near cache has for an outage, if the policy wants that; return the places that are left."""
-    policy, near = batch.calls[0].policy, core.near_for(batch.calls[0])
-    if policy.fallback != "stale" or near is None:
-        return rest
-    now = core.clock.now()
-    for at in rest:
-        copy = near.last_resort(batch.calls[at], policy.stale_if_error, now)
-        if copy is not None:
-            core.statistics.fell_back("stale")
-            batch.values[at] = copy.value
-    return unanswered(batch, rest)
-
-
-def from_near(core: Core, batch: Batch) -> Plan[tuple[Batch, list[int]]]:
-    """Take what the near cache has; return the rest, and a ticket for what will be read of it."""
-    near = core.near_for(batch.calls[0])
-    if near is None:
-        return batch, list(range(len(batch.calls)))
-    now = core.clock.now()
-    staleness = batch.calls[0].policy.staleness
-    if not staleness or now.elapsed(near.synced) > staleness:
-        yield from catch_up(near)
-    wanted = []
-    for at, call in enumerate(batch.calls):
-        copy = near.get(call, now)
-        if copy is None:
-            wanted.append(at)
-        else:
-            batch.values[at] = copy.value
-    near_hits = len(batch.calls) - len(wanted)
-    core.statistics.near_hits += near_hits
-    return batch._replace(ticket=near.position()), wanted
-
-
 def read_some(
     core: Core, batch: Batch, some: Sequence[int], count: Callable[[Hit], object]
 ) -> Plan[dict[int, Miss]]:
     """Read *some* of the batch in one round trip; *count* what was found, and return what was missed."""
+    if core.off:
+        return dict.fromkeys(some, OFF)
     wants = [Want(batch.calls[at].key, core.wanted(batch.calls[at])) for at in some]
     observed = yield ReadMany(wants)
     misses = {}
@@ -263,6 +219,9 @@ def run_loader(core: Core, batch: Batch, missing: Sequence[int]) -> Plan[dict[in
     statistics.loads += 1
     try:
         found: Mapping[int, Any] = yield Load(context, missing)
+    except ProviderUnavailableError as error:
+        statistics.load_failures += 1
+        raise LoaderCutOffError(error) from error
     except BaseException:
         statistics.load_failures += 1
         raise

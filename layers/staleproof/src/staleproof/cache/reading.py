@@ -12,7 +12,7 @@ from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
 from staleproof.cache.near import Copy
 from staleproof.errors import CircuitOpenError, ProviderRejectedError, ProviderUnavailableError
-from staleproof.policies.judgement import BREAKER, RETAGGED, UNREACHABLE, Miss, Partial
+from staleproof.policies.judgement import ABSENT, BREAKER, RETAGGED, UNREACHABLE, Miss, Partial
 from staleproof.policies.policy import IDLE_STEP
 
 if TYPE_CHECKING:
@@ -35,8 +35,14 @@ MAX_PAGES = 16
 MAX_REREADS = 3
 
 
+OFF = Miss(ABSENT, None)
+"""What is found in a cache that is switched off."""
+
+
 def look(core: Core, call: Call) -> Plan[Hit | Miss]:
     """Read the entry with its tags' versions, and judge it."""
+    if core.off:
+        return OFF
     asked = core.wanted(call)
     verdict = core.judge(call, asked, (yield Read(call.key, asked)))
     return (yield from settle(core, call, verdict))
@@ -49,13 +55,35 @@ def get(core: Core, call: Call) -> Plan[Any]:
         found = yield from look(core, call)
     except ProviderUnavailableError as error:
         statistics.missed(outage(error))
-        statistics.fell_back("error")
-        raise
+        return without_answer(core, call, error)
     if isinstance(found, Hit):
         statistics.hit(found)
         return found.value
     statistics.missed(found.reason)
     return MISSING
+
+
+def peek(core: Core, call: Call) -> Plan[Hit | None]:
+    """Look as `get` does, uncounted; None where nothing fresh is found."""
+    try:
+        found = yield from look(core, call)
+    except ProviderUnavailableError:
+        if call.policy.fallback == "error":
+            raise
+        return None
+    return found if isinstance(found, Hit) else None
+
+
+def without_answer(core: Core, call: Call, error: ProviderUnavailableError) -> Any:
+    """Return what a read without a loader finds while the server is away: a near copy, if the policy wants that."""
+    policy, near = call.policy, core.near_for(call)
+    core.statistics.fell_back(policy.fallback)
+    if policy.fallback == "error":
+        raise error
+    copy = None
+    if policy.fallback == "stale" and near is not None:
+        copy = near.last_resort(call, policy.stale_if_error, core.clock.now())
+    return MISSING if copy is None else copy.value
 
 
 def outage(error: ProviderUnavailableError) -> str:
@@ -65,8 +93,8 @@ def outage(error: ProviderUnavailableError) -> str:
 
 def life(core: Core, call: Call) -> Plan[float | None]:
     """Return for how many seconds the stored value is still fresh: 0 if it is not, None if for ever."""
-    found = yield from look(core, call)
-    if not isinstance(found, Hit):
+    found = yield from peek(core, call)
+    if found is None:
         return 0.0
     expires_ms = found.entry.expires_ms
     return max(0, expires_ms - core.now_ms()) / 1_000 if expires_ms else None

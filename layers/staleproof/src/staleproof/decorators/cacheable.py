@@ -46,5 +46,8 @@ def dressed(
     wrapper.tags = blueprint.shape.tags
     wrapper.refresh = refresh
     wrapper.peek = lambda *args, **kwargs: cache.look(blueprint.call(*args, **kwargs))
+    wrapper.explain = lambda *args, **kwargs: cache.explain_of(
+        blueprint.call(*args, **kwargs), blueprint.shape.tags(*args, **kwargs)
+    )
     wrapper.invalidate = lambda *args, **kwargs: cache.evict(blueprint.shape.key(*args, **kwargs))
     return wrapper  # type: ignore[no-any-return]

@@ -23,7 +23,7 @@ from staleproof.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HANDLES = ("key", "tags", "peek", "invalidate", "refresh")
+HANDLES = ("key", "tags", "peek", "explain", "invalidate", "refresh")
 """What hangs on a cached function; on a method each is bound to the same object as the method."""
 
 

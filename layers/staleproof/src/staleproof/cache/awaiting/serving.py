@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from staleproof.cache import many, nesting, plans, reading, writing
+from staleproof.cache import nesting, plans, reading, serving_many, writing
 from staleproof.cache.async_drivers import AsyncDriver
 from staleproof.cache.commands import Invalidate
 from staleproof.cache.core import Hit
@@ -142,12 +142,12 @@ class Serving(Face):
         if self.core.off:
             loaded = await loader(range(len(calls)))
             return [loaded.get(at, MISSING) for at in range(len(calls))]
-        return await self.driver.run(many.serve_many(self.core, calls), loader)
+        return await self.driver.run(serving_many.serve_many(self.core, calls), loader)
 
     async def look(self, call: Call) -> Any:
         """Return the value of *call* if the cache server has a fresh one, else `MISSING`; never load."""
-        found = await self.driver.run(reading.look(self.core, call))
-        return found.value if isinstance(found, Hit) else MISSING
+        found = await self.driver.run(reading.peek(self.core, call))
+        return MISSING if found is None else found.value
 
     async def reload(self, call: Call, loader: Callable[[], Awaitable[T]]) -> T:
         """Load *call* anew and store it, whatever is stored now."""

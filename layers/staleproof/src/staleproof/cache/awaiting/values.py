@@ -153,6 +153,8 @@ class Values(Serving):
             LeaseLostError: others kept the key busy for longer than the policy's patience.
         """
         call = self.call(key, tags, policy, kind)
+        if self.core.off:
+            return change(MISSING)
         record = self.invalidation(keys=[key], superseded=True)
         return await self.run(writing.update(self.core, call, change, record))
 
