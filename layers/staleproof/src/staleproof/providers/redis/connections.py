@@ -1,28 +1,23 @@
-"""Connections that carry exchanges: a bounded pool of wires (`staleproof.providers.redis.wire`) to one server.
+"""Connections that carry exchanges: a bounded pool of wires (`pool`, `wire`) to one server.
 
-Theory of operation: a connection is idle (in `_idle`) or lent to exactly one exchange. `deque.pop` and
-`append` are atomic, so the common path takes no lock. One that fails in mid-exchange is closed, never returned
+Theory of operation: a wire is lent to exactly one exchange. One that fails in mid-exchange is closed, never returned
 half-read. A connection that had been idle may have been closed by the server, or by a freeze longer than
 its time-out: a failure on such a one is tried once more on a new connection, which is safe because
-every step may run twice. A fork gets none of the parent's sockets.
+every step may run twice.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import redis
 from redis.exceptions import RedisError
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.errors import ConfigurationError
 from staleproof.providers.redis.credentials import AgeingWire
 from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, translate
+from staleproof.providers.redis.pool import Pool
 from staleproof.providers.redis.wire import Wire
 
 if TYPE_CHECKING:
@@ -41,17 +36,6 @@ CLIENT_NAME = "staleproof"
 
 OPTIONS: dict[str, Any] = {"protocol": 2, "client_name": CLIENT_NAME, "driver_info": None}
 """RESP2: no push messages can arrive between our replies. No handshake beyond what the server needs."""
-
-
-_POOLS: WeakSet[Connections] = WeakSet()
-
-
-def _forget_parents() -> None:
-    for pool in _POOLS:
-        pool._reset()  # noqa: SLF001 - a child of a fork must not speak on its parent's sockets
-
-
-os.register_at_fork(after_in_child=_forget_parents)
 
 
 def checked_timeout(timeout: float) -> float:
@@ -86,7 +70,7 @@ def authenticate(kwargs: dict[str, Any], credentials: Credentials | None) -> Non
     kwargs["credential_provider"] = credentials
 
 
-class Connections:
+class Connections(Pool):
     """A bounded pool of connections to one server.
 
     Args:
@@ -117,20 +101,10 @@ class Connections:
                 f"cache URL: {error}; write redis://host:port/0, or rediss:// for TLS"
             ) from error
         authenticate(self._pool.connection_kwargs, credentials)
-        self.where = where(self._pool.connection_kwargs)
-        self._timeout = checked_timeout(timeout)
-        self._max = max_connections
+        super().__init__(where(self._pool.connection_kwargs), checked_timeout(timeout), max_connections)
         self._credentials = credentials
         self._clock = clock
         self._greetings: list[Greeting] = []
-        self._reset()
-        _POOLS.add(self)
-
-    def _reset(self) -> None:
-        self._idle: deque[Wire] = deque()
-        self._handed: list[Wire] = []
-        self._turns = threading.Condition()
-        self._made = self._waiting = 0
 
     def greet(self, greeting: Greeting) -> None:
         """Have *greeting* speak first on every connection.
@@ -209,40 +183,6 @@ class Connections:
         finally:
             self._give_back(wire)
 
-    def _give_back(self, wire: Wire) -> None:
-        self._idle.append(wire)
-        self._call_next()
-
-    def _call_next(self) -> None:
-        """Hand an idle wire to whoever waits longest, past those who come by just now."""
-        if not self._waiting:
-            return
-        with self._turns:
-            with suppress(IndexError):
-                self._handed.append(self._idle.pop())
-            self._turns.notify()
-
-    def _grow(self) -> Wire:
-        """Make a wire, or wait for one if there are as many as there may be."""
-        with self._turns:
-            if self._made < self._max:
-                # Not by the pool's `make_connection`, which counts for itself, also what a fork left behind.
-                wire = self._wire()
-                self._made += 1
-                return wire
-            self._waiting += 1
-            try:
-                self._turns.wait_for(self._offer, self._timeout)
-                return self._handed.pop()
-            except IndexError:
-                pass
-            finally:
-                self._waiting -= 1
-        raise ProviderUnavailableError(
-            f"all {self._max} connections to {self.where} stayed busy for {self._timeout} s; "
-            "raise max_connections or lower the concurrency, then retry"
-        )
-
     def _wire(self) -> Wire:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         lifetime = self._credentials.lifetime if self._credentials is not None else None
@@ -252,24 +192,3 @@ class Connections:
             wire = AgeingWire(connection, self._timeout, lifetime, self._clock)
         wire.greetings = self._greetings
         return wire
-
-    def _offer(self) -> bool:
-        """Say whether a wire was handed over, or lies idle: one may have come back before we began to wait."""
-        if not self._handed:
-            with suppress(IndexError):
-                self._handed.append(self._idle.pop())
-        return bool(self._handed)
-
-    def renew(self) -> None:
-        """Close idle connections, so that the next exchanges look the server up again: it was demoted or replaced."""
-        closed = []
-        while self._idle:
-            with suppress(IndexError):  # another thread may take the last one
-                closed.append(self._idle.pop())
-        for wire in closed:
-            wire.close()
-            self._give_back(wire)
-
-    def close(self) -> None:
-        """Close idle connections; the next exchange reconnects."""
-        self.renew()
