@@ -200,7 +200,7 @@ def test_compressed_values_are_invalidated_like_any_other(
         idle=60,
         stale_while_revalidate=60,
     )
-    options = {"tags_from": lambda _: ["late"]}
+    options: dict[str, Any] = {"tags_from": lambda _: ["late"]}
     it.source.value = TEXT
     it.read(**options)
     assert it.read(**options) == TEXT
