@@ -119,7 +119,7 @@ class Reader:
     ) -> None:
         self.name, self.cache, self.policy = name, cache, policy
         self.source, self.outage, self._cooldown = source, outage, cooldown
-        phases = ("before", "during", "after")
+        phases: list[str] = ["before", "during", "after"]
         self.calls, self.raised, self.fell_back = (dict.fromkeys(phases, 0) for _ in range(3))
         self.wrong: list[Example] = []
         self.faults: list[str] = []

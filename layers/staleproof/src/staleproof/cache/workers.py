@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import threading
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -82,7 +81,8 @@ class Workers:
             if self.detached >= MAX_DETACHED:
                 return False
             self.detached += 1
-        run = partial(copy_context().run, self._do_apart, work)
+        context = copy_context()
+        run = lambda: context.run(self._do_apart, work)  # noqa: E731
         try:
             threading.Thread(target=run, name="staleproof-load", daemon=True).start()
         except RuntimeError:  # no more threads, or the interpreter shuts down
