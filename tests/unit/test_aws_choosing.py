@@ -126,7 +126,7 @@ def test_what_has_no_provider_yet_is_told(held: dict[str, Any]) -> None:
     ],
 )
 def test_settings_take_what_discovery_makes(held: tuple[dict[str, Any], ...]) -> None:
-    """Every address passes the check of `cache_url`, and is shown whole: nothing in it is secret."""
+    """Every address passes the check of `cache_url`, which shows all but the user."""
     made = address(*held)
     checked = kinds.url(made, "cache_url")
     assert checked.reveal() == made

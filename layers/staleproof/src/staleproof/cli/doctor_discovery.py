@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from staleproof.cli.doctor_finding import Finding, fault, fine, note, warn
-from staleproof.config.secret import masked_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def described(cache: CacheDescription, address: str) -> Iterator[Finding]:
-    """Say what was found, and under which address applications reach it without asking."""
+    """Say what was found, and under which *address*, which holds no secret, applications reach it without asking."""
     mode = "cluster mode" if cache.cluster else "no cluster mode"
     found = (
         f"{cache.name}: {cache.engine} {cache.version}".rstrip() + f", {cache.kind}, {mode}, {cache.status}"
@@ -25,7 +24,7 @@ def described(cache: CacheDescription, address: str) -> Iterator[Finding]:
         yield fine("aws", found)
     yield note(
         "address",
-        masked_url(address),
+        address,
         "with it a start asks nothing of AWS",
         "set STALEPROOF_CACHE_URL to it",
     )
