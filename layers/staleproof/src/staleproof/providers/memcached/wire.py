@@ -111,7 +111,9 @@ def refused(line: bytes) -> ProviderError:
     """Return what to raise for an answer after which the connection is of no use."""
     text = line[:200].decode(errors="replace")
     if line.startswith(CROWDED):
-        return ProviderUnavailableError(f"memcached has too many connections ({text}); retry, or raise its -c")
+        return ProviderUnavailableError(
+            f"memcached has too many connections ({text}); retry, or raise its -c"
+        )
     return ProviderRejectedError(
         f"memcached does not understand the meta protocol ({text}); it needs memcached 1.6 or later"
     )
