@@ -123,7 +123,10 @@ def _followers(patient: Patient, keys: Keyspace, last: int, first: int) -> Itera
     if any(isinstance(each, Exception) for each in replies):
         return
     for name, position in zip(*replies, strict=True):
-        at = journal_order(position.decode())[0] if position else first
+        try:
+            at = journal_order(position.decode())[0] if position else first
+        except ValueError:
+            at = first  # no position of ours: as good as none
         yield name.decode(errors="replace"), max(0, last - at) / 1_000
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from staleproof.cli.doctor_finding import Finding, fault, fine, note, warn
 from staleproof.cli.doctor_patient import denied
 from staleproof.errors import CacheError, ProviderRejectedError
+from staleproof.providers.redis.failures import REFUSED, TIMEOUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,9 @@ def failed(error: CacheError, patient: Patient) -> Finding:
     """Say why there is no answer, by what lies behind *error*."""
     behind = list(_causes(error))
     if isinstance(error, ProviderRejectedError):
-        return _rejected(str(error), patient)
+        return _rejected(str(error), patient, behind)
+    if patient.tls and any(isinstance(each, TIMEOUTS) for each in behind) and _speaks_plainly(patient):
+        behind.append(ssl.SSLError())
     for kind, found, fix in _KNOWN:
         if any(isinstance(each, kind) for each in behind):
             return fault(CHECK, f"{patient.where}: {found}", _told(error), fix)
@@ -60,15 +63,30 @@ def failed(error: CacheError, patient: Patient) -> Finding:
     )
 
 
-def _rejected(told: str, patient: Patient) -> Finding:
-    if "setname" in told:
-        fix = "allow +client|setname to the user"
+def _rejected(told: str, patient: Patient, behind: list[BaseException]) -> Finding:
+    if not any(isinstance(each, REFUSED) for each in behind):
+        fix = (
+            "allow +client|setname to the user"
+            if "setname" in told
+            else "end the address in /0, the only database"
+        )
         return fault(CHECK, f"{patient.where} refuses the handshake", told, fix)
     if patient.address.credentials is None:
         fix = "put user and password into the address, or iam= or secret= (docs/operations/iam.md)"
     else:
         fix = IAM_FIX
     return fault("credentials", f"{patient.where} refuses the credentials", told, fix)
+
+
+def _speaks_plainly(patient: Patient) -> bool:
+    """Say whether the server answers without TLS: one that has none waits for the rest of a greeting in vain."""
+    target: Any = patient.connections.apart()
+    try:
+        with socket.create_connection((target.host, target.port), timeout=patient.timeout) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(1) in {b"+", b"-"}
+    except OSError:
+        return False
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -83,7 +101,7 @@ def _told(error: CacheError) -> str:
     return str(error).partition("; retry")[0]
 
 
-_KNOWN: tuple[tuple[type[BaseException], str, str], ...] = (
+_KNOWN: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str, str], ...] = (
     (
         ssl.SSLCertVerificationError,
         "the certificate is not accepted",
@@ -105,7 +123,7 @@ _KNOWN: tuple[tuple[type[BaseException], str, str], ...] = (
         "check the port (6379; serverless readers 6380) and that the cache is available",
     ),
     (
-        TimeoutError,
+        TIMEOUTS,
         "no answer in time",
         "let the security group of the cache admit this host at its port; both must be in reach of one VPC",
     ),
