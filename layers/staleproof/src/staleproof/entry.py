@@ -14,7 +14,7 @@ Layout, little-endian, format 2::
     16+14n  8      expires: UTC milliseconds, 0 for never
     24+14n  8      row version of the source, 0 if unknown
     32+14n  4      what the load cost, in microseconds
-    36+14n  4      zero
+    36+14n  4      zero, or a random mark by which one who updates in place knows his own write again
     40+14n  rest   payload
 
 Format 1 (0xE1) had no flags, and neither cost nor the zero word; it is still read.
@@ -74,6 +74,7 @@ class Entry(NamedTuple):
     payload: memoryview | bytes
     flags: int = 0
     cost_us: int = 0
+    mark: int = 0
 
     @property
     def tag_ids(self) -> list[TagId]:
@@ -115,7 +116,7 @@ def encode(entry: Entry) -> bytes:
     if len(entry.versions) != count * VERSION_BYTES:
         raise ConfigurationError("an entry needs one version a tag")
     times = _TIMES.pack(
-        entry.born_ms, entry.expires_ms, entry.row_version, min(entry.cost_us, MAX_COST_US), 0
+        entry.born_ms, entry.expires_ms, entry.row_version, min(entry.cost_us, MAX_COST_US), entry.mark
     )
     start = prefix(entry.codec, entry.ids, entry.named, entry.flags)
     return b"".join((start, entry.versions, times, entry.payload))

@@ -33,10 +33,11 @@ class LoadContext:
         key: the key that is loaded; "" outside of any load.
         tags: tags added so far.
         skipped: whether the value is served only.
+        refused: why the policy did not let the value in, or "".
         outer: the load in which this one is nested, or None.
     """
 
-    __slots__ = ("_stale", "_ttl", "flight", "key", "outer", "skipped", "tags")
+    __slots__ = ("_stale", "_ttl", "flight", "key", "outer", "refused", "skipped", "tags")
 
     def __init__(
         self, key: str = "", flight: Hashable = None, stale: Callable[[], Any] = lambda: MISSING
@@ -46,6 +47,7 @@ class LoadContext:
         self.outer: LoadContext | None = None
         self.tags: list[str] = []
         self.skipped = False
+        self.refused = ""
         self._ttl: float | str | None = None
         self._stale = stale
 

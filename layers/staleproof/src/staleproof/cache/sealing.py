@@ -38,6 +38,11 @@ def _left(core: Core, reason: str) -> bool:
     return False
 
 
+def _refuse(core: Core, loaded: Loaded, reason: str) -> None:
+    loaded.context.refused = reason
+    core.statistics.left_unstored(reason)
+
+
 def sealed(
     core: Core,
     call: Call,
@@ -57,10 +62,10 @@ def sealed(
     encoded = call.codec.encode(loaded.value)
     bits, payload = compress(encoded, policy.compress_above, core.compression, dictionary=dictionary)
     if policy.max_bytes is not None and len(payload) > policy.max_bytes:
-        _left(core, "size")
+        _refuse(core, loaded, "size")
         return None
     if policy.admit is not None and not policy.admit(call.key, len(payload), loaded.cost_us / 1_000_000):
-        _left(core, "admission")
+        _refuse(core, loaded, "admission")
         return None
     return Entry(
         codec=call.codec.codec_id | bits,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
-from staleproof.cache.commands import Expire, Invalidate, TakeSnapshot
+from staleproof.cache.commands import Expire, Invalidate, Read, Release, TakeSnapshot
 from staleproof.cache.composing import Item, Loaded, compose_all
 from staleproof.cache.core import Hit
 from staleproof.cache.filling import LEASE_BYTES, claim, give_back, leased, store
@@ -20,7 +21,8 @@ from staleproof.cache.missing import MISSING
 from staleproof.cache.patience import Patience
 from staleproof.cache.reading import look
 from staleproof.cache.storing import batches, store_all
-from staleproof.errors import LeaseLostError
+from staleproof.entry import encode
+from staleproof.errors import ConfigurationError, LeaseLostError
 from staleproof.policies.duration import seconds
 from staleproof.policies.expiration import kept_ms
 from staleproof.policies.judgement import ABSENT, Miss
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from staleproof.cache.core import Core
     from staleproof.cache.many import Ours
     from staleproof.events import Invalidation
-    from staleproof.ports import Begun
+    from staleproof.ports import Begun, Observed
 
 _UNKNOWN = Miss(ABSENT, None)
 
@@ -133,6 +135,8 @@ def update(core: Core, call: Call, change: Callable[[Any], Any], record: Invalid
 
     Raises:
         LeaseLostError: others kept the key busy for longer than the policy's patience; retry.
+        ConfigurationError: the policy does not let the new value in.
+        ProviderUnavailableError: the server is away, and whether the change was made may not be known: look first.
     """
     patience = Patience(call.policy.patience, core.clock)
     while True:
@@ -171,9 +175,39 @@ def update_under(
     if changed is MISSING:
         yield from give_back(call.key, lease)
         return State.LEFT, value
-    if (yield from deposit(core, call, begun, changed, lease)):
+    if (yield from replace(core, call, begun, changed, lease)):
         return State.STORED, changed
     return State.LOST, MISSING
+
+
+def replace(core: Core, call: Call, begun: Begun, value: Any, lease: bytes) -> Plan[bool]:
+    """Store *value* under a lease that is ours; say whether it is stored, also where the answer to that was lost.
+
+    A change that was made must not be made again, nor one be taken for made that was not. Where the server does not say
+    that it stored, our lease is given up first, so that nothing of ours can be stored any more; then we look.
+
+    Raises:
+        ConfigurationError: the policy does not let the value in.
+        ProviderUnavailableError: whether it is stored is not known.
+    """
+    core.statistics.puts += 1
+    context = LoadContext(call.key)
+    loaded = Loaded(value, core.now_ms(), 0, context)
+    (entry,) = yield from compose_all(core, [Item(call, call.tags, begun.snapshot, loaded)])
+    if entry is None:
+        yield from give_back(call.key, lease)
+        if context.refused:
+            raise ConfigurationError(
+                f"the new value of {call.key[:80]!r} is not let in by max_bytes or admit of its policy "
+                f"({context.refused}); what was stored before stays"
+            )
+        return False
+    marked = entry._replace(mark=getrandbits(32))
+    if (yield from store(core, call, marked, lease)):
+        return True
+    yield Release(call.key, lease)
+    observed: Observed = yield Read(call.key, ())
+    return observed.entry == encode(marked)
 
 
 def touch(core: Core, call: Call, ttl: float | str | None) -> Plan[bool]:
