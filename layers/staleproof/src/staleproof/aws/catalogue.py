@@ -21,6 +21,7 @@ ABSENT = frozenset(
         "GlobalReplicationGroupNotFoundFault",
         "InvalidParameterValue",  # a name that nothing of this kind can have
         "InvalidParameterValueException",
+        "InvalidAction",  # a region where there are no such things
     }
 )
 
