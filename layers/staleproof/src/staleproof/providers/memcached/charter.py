@@ -15,8 +15,8 @@ reach, without being looked for; and what it owned all the time stays.
   thirty bytes. If it is not the charter that the names were made by, the answers are thrown away and the step is run
   again by the new one.
 * **Adoption.** Whoever learns of a new ring first writes the charters of all nodes, of the old ring and of the new one;
-  only then he marks them *complete* and uses the ring. So while one client uses the new ring, no client of the old one
-  can finish anything on a node unnoticed.
+  only then he marks them *complete* and uses the ring. So while one client uses the new ring, no client of the old
+  one can finish anything on a node unnoticed.
 * **In doubt, nothing.** A charter that is lost (a restart, a flush) is written anew with a fresh token, also if versions
   were skipped, since nobody knows what was removed elsewhere meanwhile (P6).
 

@@ -2,12 +2,13 @@
 
 `staleproof.policies.guard` wants counters, bumped before a tag's version goes. Memcached has no string of counters, and
 a read-compare-write of four kilobytes would make every invalidation contend with every other. But it appends in
-place, atomically: so an invalidation appends the two bytes of its tag's stripe, and a reader counts them. Each node's log
-watches the tags whose versions lie on that node: so bump and removal go in one exchange, in this order, and an
+place, atomically: so an invalidation appends the two bytes of its tag's stripe, and a reader counts them. Each node's
+log watches the tags whose versions lie on that node: so bump and removal go in one exchange, in this order, and an
 invalidation depends on no node but its tags' own.
 
-A log begins with a random epoch. A loader that finds none, or one that has grown long, begins a new one before its load:
-that counts as moved for all loads under way (P6). Appending to no log does nothing, which is right: nobody relies on it.
+A log begins with a random epoch. A loader that finds none, or one that has grown long, begins a new one before its
+load: that counts as moved for all loads under way (P6). Appending to no log does nothing, which is right: nobody relies
+on it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Times to live as Memcached takes them: whole seconds, by a clock that ticks once a second.
 
 What is stored with `T5` in the middle of a second goes when the clock has ticked five times, so after more than four
-seconds and at most five. What must last is given a second more. A number above thirty days would be read as seconds since
-1970, and one above 31 bits as a time long past: the first is translated, the second is for ever.
+seconds and at most five. What must last is given a second more. A number above thirty days would be read as seconds
+since 1970, and one above 31 bits as a time long past: the first is translated, the second is for ever.
 """
 
 from __future__ import annotations

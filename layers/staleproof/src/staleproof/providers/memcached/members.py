@@ -50,3 +50,9 @@ def ring(members: Names) -> Callable[[str], str]:
         return lambda _: only
     owner: Callable[[str], str] = HashRing(list(members), hash_fn="ketama").get_node
     return owner
+
+
+def member_of(name: str) -> Member:
+    """Return the member that is called *name* on the ring."""
+    host, _, port = name.rpartition(":")
+    return Member(host, int(port))

@@ -43,7 +43,7 @@ def invalidate(view: View, invalidations: Sequence[Invalidation]) -> Step[None]:
     bumps = _bump(view, turn, tags)
     if fences:
         yield from _settled((yield turn.requests), bumps, view)
-        yield from _swap(fences, _raised)
+        yield from _swap(fences, _raised, done=(b"HD",))
         turn, bumps = Round(), {}
     _remove(view, turn, invalidations)
     if turn.requests:
@@ -55,7 +55,7 @@ def invalidate(view: View, invalidations: Sequence[Invalidation]) -> Step[None]:
             yield turn.requests
     soft = _soft(view, invalidations)
     if soft:
-        yield from _swap(soft, _softened)
+        yield from _swap(soft, _softened, done=(b"HD", b"NF"))  # what is gone meanwhile is no longer fresh
 
 
 def _bump(view: View, turn: Round, tags: Sequence[TagId]) -> dict[str, Ticket]:
@@ -116,8 +116,10 @@ def _soft(view: View, invalidations: Iterable[Invalidation]) -> dict[Place, tupl
     return soft
 
 
-def _swap(places: Mapping[Place, T], change: Callable[[Reply, T], Change]) -> Step[None]:
-    """Look at all *places*, and write what *change* makes of each, until nobody else writes in between."""
+def _swap(
+    places: Mapping[Place, T], change: Callable[[Reply, T], Change], *, done: tuple[bytes, ...]
+) -> Step[None]:
+    """Look at all *places*, and write what *change* makes of each, until every answer is one of *done*."""
     left = dict(places)
     for _ in range(TRIES):
         turn = Round()
@@ -132,7 +134,9 @@ def _swap(places: Mapping[Place, T], change: Callable[[Reply, T], Change]) -> St
             return
         answers = yield turn.requests
         left = {
-            place: left[place] for place, ticket in writes.items() if not _is_written(at(answers, ticket))
+            place: left[place]
+            for place, ticket in writes.items()
+            if not at(answers, ticket).line.startswith(done)
         }
         if not left:
             return
@@ -148,11 +152,6 @@ def _request(name: bytes, seen: Reply, change: Change) -> bytes | None:
         return delete(name, cas)
     value, life = change
     return put(name, value, life + (b" ME" if cas is None else b" C" + cas))
-
-
-def _is_written(reply: Reply) -> bool:
-    """Say whether nothing is left to do: what is gone meanwhile is as good as changed, unless it was to be made."""
-    return reply.done or reply.line.startswith(b"NF")
 
 
 def _raised(reply: Reply, wanted: tuple[int, int]) -> Change:

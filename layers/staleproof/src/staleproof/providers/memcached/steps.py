@@ -2,12 +2,12 @@
 
 Theory of operation
 -------------------
-A node executes what comes over one connection in order; nothing is atomic over two items. So what must be one step is
-made of one item's compare-and-swap, and of orders that hold on one node:
+A node executes what comes over one connection in order; nothing is atomic over two items. So what must be one step
+is made of one item's compare-and-swap, and of orders that hold on one node:
 
-* **Entry and lease** are two items on one node. *Store* first looks at the entry's cas (adding an empty placeholder where
-  nothing is), then at the lease; if that is ours, it writes by that cas. *Invalidate* removes the lease, then the entry.
-  If the lease was still ours when we looked, its removal comes after our look at the entry, and so does the entry's: the
+* **Entry and lease** are two items on one node. *Store* first looks at the entry's cas (adding an empty placeholder
+  where nothing is), then at the lease; if that is ours, it writes by that cas. *Invalidate* removes the lease, then the
+  entry. If the lease was still ours when we looked, it is removed after our look at the entry, and so is the entry: the
   write then meets another cas, or nothing, and fails; or it came first, and is removed. *Put* writes in the same order.
 * **Version, fence and guard** of a tag are on one node. *Snapshot* reads them in this order, *invalidate* writes them in
   the opposite one.
@@ -16,8 +16,8 @@ made of one item's compare-and-swap, and of orders that hold on one node:
 
 A placeholder has client flag 1, and is absent to every reader. It lives for seconds.
 
-Every step may be run again from its beginning: when a connection broke, or when the ring changed (`membership`). A lease
-taken by the first run is recognised by its name; a store whose first run succeeded finds no lease and says so.
+Every step may be run again from its beginning: when a connection broke, or when the ring changed (`membership`). A
+lease taken by the first run is recognised by its name; a store whose first run succeeded finds no lease and says so.
 """
 
 from __future__ import annotations
@@ -174,10 +174,8 @@ class Steps:
             if moved is None:
                 return False
             life = lifetimes.lasting(ttl_ms)
-            if moved is raw:
-                request = get(name, life)
-            else:
-                request = put(name, moved, b"C%b %b" % (reply.flag(b"c"), life))
+            same = moved is raw
+            request = get(name, life) if same else put(name, moved, b"C%d %b" % (reply.number(b"c"), life))
             (written,) = (yield {node: [request]})[node]
             if written.done:
                 return True
@@ -246,39 +244,40 @@ def _captured(
     view: View, answers: Answers, looks: Sequence[_Look], guards: Mapping[str, Ticket] | None, ttl_ms: int
 ) -> Step[Snapshot]:
     """Prolong what would go too soon, replace what is none of ours, and begin guards where there are none."""
-    turn, versions = Round(), []
-    for look in looks:
-        reply = at(answers, look.version)
-        held = reply.value
-        if held is None or not is_version(held):
-            # Evicted at once, or somebody else's value under our name: no entry can carry it.
-            turn.add(look.watched.node, put(look.watched.version, look.offered, lifetimes.lasting(ttl_ms)))
-            versions.append(look.offered)
-            continue
-        versions.append(current(held))
-        longer = lifetimes.prolonging(reply.number(b"t"), ttl_ms)
-        if longer is not None:
-            turn.add(look.watched.node, get(look.watched.version, longer))
+    turn = Round()
+    versions = [_version(turn, look, at(answers, look.version), ttl_ms) for look in looks]
     logs = {node: at(answers, ticket) for node, ticket in (guards or {}).items()}
-    again = {node: _guard_again(view, turn, node, log) for node, log in logs.items()}
+    # A version that is made now must be made before the guard is read, like any other.
+    made = any(version is look.offered for version, look in zip(versions, looks, strict=True))
+    again = {
+        node: _guard_again(view, turn, node, log)
+        for node, log in logs.items()
+        if made or not guard_log.usable(log.value)
+    }
     renewed = (yield turn.requests) if turn.requests else {}
-    packed = None
-    if guards is not None:
-        packed = guard_log.packed(
-            {
-                node: logs[node].value if ticket is None else at(renewed, ticket).value
-                for node, ticket in again.items()
-            }
-        )
+    held = {node: log.value for node, log in logs.items()}
+    held |= {node: at(renewed, ticket).value for node, ticket in again.items()}
     rows = [_row_version(at(answers, look.fence).value) for look in looks]
-    return Snapshot(versions, rows, packed)
+    return Snapshot(versions, rows, None if guards is None else guard_log.packed(held))
 
 
-def _guard_again(view: View, turn: Round, node: str, log: Reply) -> Ticket | None:
-    if guard_log.usable(log.value):
-        return None
+def _version(turn: Round, look: _Look, reply: Reply, ttl_ms: int) -> bytes:
+    """Return the version that *look* found, and prolong it; or make one, if what lies there is none."""
+    held, (node, name, *_) = reply.value, look.watched
+    if held is None or not is_version(held):
+        turn.add(node, put(name, look.offered, lifetimes.lasting(ttl_ms)))
+        return look.offered
+    longer = lifetimes.prolonging(reply.number(b"t"), ttl_ms)
+    if longer is not None:
+        turn.add(node, get(name, longer))
+    return current(held)
+
+
+def _guard_again(view: View, turn: Round, node: str, log: Reply) -> Ticket:
+    """Read a node's guard once more, a new one if it was of no use."""
     name = view.guard(node)
-    turn.add(node, guard_log.begun(name, log.flag(b"c")))
+    if not guard_log.usable(log.value):
+        turn.add(node, guard_log.begun(name, log.flag(b"c")))
     return turn.add(node, get(name))
 
 
