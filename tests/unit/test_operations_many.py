@@ -384,3 +384,40 @@ def test_nothing_is_loaded_while_the_cache_is_off(stand: Callable[..., Stand]) -
     assert it.cache.load_all(Items(20), batch=10).stored == 0
     it.core.off = False
     assert list(it.cache.scan()) == []
+
+
+# --- loads within loads -----------------------------------------------------------------------------
+
+
+def test_a_loader_of_many_that_asks_for_one_of_its_keys(stand: Callable[..., Stand]) -> None:
+    """It waits for nobody: the inner load is for itself, and what the outer one brings is kept."""
+    it = stand(lease=3_600, patience=3_600)
+
+    def load(keys: list[str]) -> dict[str, str]:
+        return {key: it.cache.get_or_load(key, lambda: "inner") + key for key in keys}
+
+    expected = {"a": "innera", "b": "innerb"}
+    assert Caller(lambda: it.cache.get_or_load_many(["a", "b"], load)).result() == expected
+    assert it.cache.get_many(["a", "b"]) == expected
+    assert dict(it.statistics.unstored) == {"recursion": 2}
+
+
+def test_a_loader_of_one_that_asks_for_many_with_its_key(stand: Callable[..., Stand]) -> None:
+    """It waits for nobody: its own key is loaded for itself, the others are kept."""
+    it, inner = stand(lease=3_600, patience=3_600), Loader()
+
+    def load() -> str:
+        return "+".join(it.cache.get_or_load_many(["a", "b"], inner).values())
+
+    assert Caller(lambda: it.cache.get_or_load("a", load)).result() == "a:1+b:1"
+    assert it.cache.get_many(["a", "b"]) == {"a": "a:1+b:1", "b": "b:1"}
+    assert sorted(inner.asked) == [["a"], ["b"]]
+
+
+def test_a_loader_of_many_that_asks_for_the_same_again(stand: Callable[..., Stand]) -> None:
+    """The inner question is answered by the inner loader, once."""
+    it, inner = stand(lease=3_600, patience=3_600), Loader()
+    load = lambda keys: it.cache.get_or_load_many(keys, inner)  # noqa: E731
+    assert Caller(lambda: it.cache.get_or_load_many(["a", "b"], load)).result() == of("a b")
+    assert inner.asked == [["a", "b"]]
+    assert it.cache.get_many(["a", "b"]) == of("a b")

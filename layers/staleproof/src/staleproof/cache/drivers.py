@@ -36,13 +36,7 @@ def no_loader(*_: Any) -> Any:
 
 def in_progress(key: Hashable) -> bool:
     """Say whether this code runs inside the load of *key*, which would then wait for itself."""
-    wanted = key.flight if isinstance(key, Apart) else key
-    context = nesting.current()
-    while context is not None:
-        if context.flight == wanted:
-            return True
-        context = context.outer
-    return False
+    return nesting.in_progress(key.flight if isinstance(key, Apart) else key)
 
 
 def tell_failure(error: BaseException) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from staleproof.cache import nesting
 from staleproof.cache.commands import BeginMany, Load, ReadMany
 from staleproof.cache.composing import Item, Loaded, admit_all
 from staleproof.cache.filling import LEASE_BYTES, foreseen, give_back, is_news, without_server
@@ -125,6 +126,10 @@ def fill_many(core: Core, batch: Batch, missing: dict[int, Miss]) -> Plan[None]:
     """Load what is *missing*, waiting for others' loads as long as the policy says."""
     patience = Patience(batch.calls[0].policy.patience, core.clock)
     takes_writes, failure = True, None
+    own = [at for at in missing if nesting.in_progress(batch.calls[at].flight)] if nesting.inside() else []
+    for at in own:
+        del missing[at]
+    yield from load_rest(core, batch, own, "recursion")
     try:
         while missing:
             takes_writes = yield from fill_ours(core, batch, missing)
@@ -214,7 +219,8 @@ def load_some(core: Core, batch: Batch, begun: Mapping[int, Ours], lease: bytes)
 
 def run_loader(core: Core, batch: Batch, missing: Sequence[int]) -> Plan[dict[int, Loaded]]:
     """Call the loader for *missing*; its time is shared out evenly."""
-    context, statistics = LoadContext(), core.statistics
+    flights = frozenset(batch.calls[at].flight for at in missing)
+    context, statistics = LoadContext(flight=flights), core.statistics
     born_ms, began = core.now_ms(), core.clock.monotonic()
     statistics.loads += 1
     try:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     from staleproof.cache.loading import LoadContext
     from staleproof.near.store import NearStore
@@ -41,6 +41,20 @@ def current() -> LoadContext | None:
 def inside() -> bool:
     """Say whether this code runs inside a load."""
     return _current.get() is not None
+
+
+def in_progress(flight: Hashable) -> bool:
+    """Say whether this code runs inside the load of *flight*, which would then wait for itself.
+
+    A load of many keys has the set of their flights.
+    """
+    context = _current.get()
+    while context is not None:
+        own = context.flight
+        if own == flight or (isinstance(own, frozenset) and flight in own):
+            return True
+        context = context.outer
+    return False
 
 
 def register(near: NearStore) -> None:
