@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from staleproof import ProviderRejectedError, ProviderUnavailableError, depends
-from staleproof.cache.deferred import MAX_RECORDS
+from staleproof import Cache, ProviderRejectedError, ProviderUnavailableError, depends
+from staleproof.cache.deferred import MAX_RECORDS, Deferred
 from staleproof.errors import CircuitOpenError
 from staleproof.policies.breaker import Breaker
+from staleproof.providers.memory import MemoryProvider
 from tests.unit.flight_stand import Caller, Gate
 from tests.unit.policy_stand import Stand, portal, stand
 
@@ -342,6 +345,32 @@ def test_deferred_invalidations_are_bounded(stand: Callable[..., Stand]) -> None
     it.source.value = 2
     assert it.read(key="other") == 2
     assert len(deferred) == 0
+
+
+def test_what_is_deferred_while_the_queue_is_applied_is_not_lost() -> None:
+    """A namespace that is being cleared covers nothing that was invalidated since it was sent."""
+    waiting = Cache(MemoryProvider("queue"))
+    queue = Deferred()
+    queue.add(waiting.invalidation(clear=True))
+    sent = queue.waiting()
+    queue.add(waiting.invalidation(["t"]))
+    queue.done(sent)
+    (left,) = queue.waiting()
+    assert left.clear
+    assert queue.done([left]) == 1
+    assert len(queue) == 0
+
+
+def test_a_queue_is_usable_in_a_child() -> None:
+    """Whoever held its lock at the fork; and what waited in the parent waits in the child."""
+    cache, queue = Cache(MemoryProvider("queue")), Deferred()
+    queue.add(cache.invalidation(["t"]))
+    with queue._lock:
+        pid = os.fork()
+        if not pid:
+            signal.alarm(20)
+            os._exit(0 if len(queue.waiting()) == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_nobody_reads_past_a_deferred_invalidation_that_is_refused(stand: Callable[..., Stand]) -> None:

@@ -9,8 +9,10 @@ cleared instead: memory is bounded, and nothing is forgotten to be forgotten.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import msgspec
 
@@ -22,12 +24,29 @@ if TYPE_CHECKING:
 MAX_RECORDS = 1_024
 
 
+_QUEUES: WeakSet[Deferred] = WeakSet()
+
+
+def _begin_anew() -> None:
+    """In a child process: a thread of the parent may have held the lock. What waits there waits here, too."""
+    for deferred in list(_QUEUES):
+        deferred.unlock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
 class Deferred:
     """A bounded queue. A record stays in it until it is acknowledged, so that no thread reads past it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._records: list[Invalidation] = []
+        self.unlock()
+        _QUEUES.add(self)
+
+    def unlock(self) -> None:
+        """Begin with a lock that nobody holds."""
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -35,9 +54,12 @@ class Deferred:
     def add(self, record: Invalidation) -> None:
         """Remember *record*."""
         with self._lock:
-            if len(self._records) >= MAX_RECORDS:
+            first = self._records[0] if self._records else None
+            covered = first is not None and first.clear and not first.soft
+            if covered or len(self._records) >= MAX_RECORDS:
+                # Under the id of the newest: the one before may be on its way to the server, ahead of this one.
                 self._records = [msgspec.structs.replace(record, tags=(), keys=(), clear=True, soft=False)]
-            elif not (self._records and self._records[0].clear and not self._records[0].soft):
+            else:
                 self._records.append(record)
 
     def waiting(self) -> Sequence[Invalidation]:
