@@ -100,7 +100,7 @@ class AsyncDriver:
     # --- flights -----------------------------------------------------------------------------------
 
     async def _fly(self, fly: Fly, loader: Callable[..., Any]) -> Landed | Turn:
-        if in_progress(fly.key):
+        if in_progress(self._core.namespace, fly.key):
             return Turn.RECURSIVE
         loop = asyncio.get_running_loop()
         aboard = self.flights.board(fly.key, loop, self._core.clock.monotonic(), fly.overdue)
@@ -159,7 +159,7 @@ class AsyncDriver:
     # --- the background ----------------------------------------------------------------------------
 
     def _depart(self, depart: Depart, loader: Callable[..., Any]) -> bool:
-        if not self.background or in_progress(depart.key):
+        if not self.background or in_progress(self._core.namespace, depart.key):
             return False
         loop = asyncio.get_running_loop()
         aboard = self.flights.board(depart.key, loop, self._core.clock.monotonic(), depart.overdue)

@@ -34,9 +34,11 @@ def no_loader(*_: Any) -> Any:
     raise RuntimeError("this plan has no loader")
 
 
-def in_progress(key: Hashable) -> bool:
-    """Say whether this code runs inside the load of *key*, which would then wait for itself."""
-    return nesting.in_progress(key.flight if isinstance(key, Apart) else key)
+def in_progress(namespace: str, flight: Hashable) -> bool:
+    """Say whether this code runs inside a load that *flight* would wait for."""
+    flown: Any = flight.flight if isinstance(flight, Apart) else flight
+    questions = [flown] if isinstance(flown[0], str) else flown
+    return any(nesting.in_progress(namespace, key) for key, *_ in questions)
 
 
 def tell_failure(error: BaseException) -> None:
@@ -123,7 +125,7 @@ class Driver:
     # --- flights -----------------------------------------------------------------------------------
 
     def _fly(self, fly: Fly, loader: Callable[..., Any]) -> Landed | Turn:
-        if in_progress(fly.key):
+        if in_progress(self._core.namespace, fly.key):
             return Turn.RECURSIVE
         aboard = self.flights.board(fly.key, self._core.clock.monotonic(), fly.overdue)
         flight = aboard.flight
@@ -164,7 +166,7 @@ class Driver:
     # --- the background ----------------------------------------------------------------------------
 
     def _depart(self, depart: Depart, loader: Callable[..., Any]) -> bool:
-        if not self.background or in_progress(depart.key):
+        if not self.background or in_progress(self._core.namespace, depart.key):
             return False
         aboard = self.flights.board(depart.key, self._core.clock.monotonic(), depart.overdue)
         if not aboard.leads:

@@ -203,7 +203,7 @@ def load_unstored(core: Core, call: Call, reason: str) -> Plan[Any]:
 
 def run_loader(core: Core, call: Call, outdated: Callable[[], Any]) -> Plan[Loaded]:
     """Call the loader, and take its time."""
-    context, statistics = LoadContext(call.key, call.flight, outdated), core.statistics
+    context, statistics = LoadContext(call.key, ((core.namespace, call.key),), outdated), core.statistics
     born_ms, began = core.now_ms(), core.clock.monotonic()
     statistics.loads += 1
     try:

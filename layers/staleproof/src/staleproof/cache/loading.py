@@ -19,7 +19,7 @@ from staleproof.errors import ConfigurationError
 from staleproof.policies.duration import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Collection
 
 
 class NotModified(BaseException):
@@ -30,20 +30,24 @@ class LoadContext:
     """One load, as its loader sees it.
 
     Attributes:
-        key: the key that is loaded; "" outside of any load.
+        key: the key that is loaded; "" outside of any load, and for many keys.
+        loads: namespace and key of whatever is loaded: who asks for it from inside would wait for himself.
         tags: tags added so far.
         skipped: whether the value is served only.
         refused: why the policy did not let the value in, or "".
         outer: the load in which this one is nested, or None.
     """
 
-    __slots__ = ("_stale", "_ttl", "flight", "key", "outer", "refused", "skipped", "tags")
+    __slots__ = ("_stale", "_ttl", "key", "loads", "outer", "refused", "skipped", "tags")
 
     def __init__(
-        self, key: str = "", flight: Hashable = None, stale: Callable[[], Any] = lambda: MISSING
+        self,
+        key: str = "",
+        loads: Collection[tuple[str, str]] = (),
+        stale: Callable[[], Any] = lambda: MISSING,
     ) -> None:
         self.key = key
-        self.flight = flight
+        self.loads = loads
         self.outer: LoadContext | None = None
         self.tags: list[str] = []
         self.skipped = False

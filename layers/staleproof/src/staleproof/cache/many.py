@@ -126,7 +126,11 @@ def fill_many(core: Core, batch: Batch, missing: dict[int, Miss]) -> Plan[None]:
     """Load what is *missing*, waiting for others' loads as long as the policy says."""
     patience = Patience(batch.calls[0].policy.patience, core.clock)
     takes_writes, failure = True, None
-    own = [at for at in missing if nesting.in_progress(batch.calls[at].flight)] if nesting.inside() else []
+    own = (
+        [at for at in missing if nesting.in_progress(core.namespace, batch.calls[at].key)]
+        if nesting.inside()
+        else []
+    )
     for at in own:
         del missing[at]
     yield from load_rest(core, batch, own, "recursion")
@@ -219,8 +223,8 @@ def load_some(core: Core, batch: Batch, begun: Mapping[int, Ours], lease: bytes)
 
 def run_loader(core: Core, batch: Batch, missing: Sequence[int]) -> Plan[dict[int, Loaded]]:
     """Call the loader for *missing*; its time is shared out evenly."""
-    flights = frozenset(batch.calls[at].flight for at in missing)
-    context, statistics = LoadContext(flight=flights), core.statistics
+    loads = frozenset((core.namespace, batch.calls[at].key) for at in missing)
+    context, statistics = LoadContext(loads=loads), core.statistics
     born_ms, began = core.now_ms(), core.clock.monotonic()
     statistics.loads += 1
     try:

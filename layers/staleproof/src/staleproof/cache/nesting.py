@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Iterator
 
     from staleproof.cache.loading import LoadContext
     from staleproof.near.store import NearStore
@@ -43,15 +43,14 @@ def inside() -> bool:
     return _current.get() is not None
 
 
-def in_progress(flight: Hashable) -> bool:
-    """Say whether this code runs inside the load of *flight*, which would then wait for itself.
+def in_progress(namespace: str, key: str) -> bool:
+    """Say whether this code runs inside a load of *key*, whatever its tags and type, which would then wait for itself.
 
-    A load of many keys has the set of their flights.
+    A key's lease is one, whatever is asked of the key; other namespaces have keys of their own.
     """
     context = _current.get()
     while context is not None:
-        own = context.flight
-        if own == flight or (isinstance(own, frozenset) and flight in own):
+        if (namespace, key) in context.loads:
             return True
         context = context.outer
     return False
