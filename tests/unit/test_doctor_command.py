@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +18,7 @@ from staleproof.cli.doctor import command
 from staleproof.cli.doctor_discovery import described
 from staleproof.cli.doctor_finding import Finding, Severity, fault, fine, note, warn, worst
 from staleproof.cli.program import GROUP, program
+from tests.architecture.tree import ROOT
 from tests.unit.elasticache_account import Account, cluster, datastore, group, sharded, user
 
 if TYPE_CHECKING:
@@ -137,6 +141,34 @@ def test_json_holds_everything() -> None:
         "fix": "run nearer",
     }
     assert worst([]) is Severity.OK
+
+
+def findings_made() -> set[str]:
+    """Every check that the source makes findings of."""
+    names: set[str] = set()
+    for path in Path(doctor.__file__).parent.glob("doctor*.py"):
+        tree = ast.parse(path.read_text())
+        constants = {
+            name.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for name in node.targets
+            if isinstance(name, ast.Name)
+        }
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Name) and call.func.id in {"fine", "note", "warn", "fault"}:
+                first = call.args[0]
+                name = first.value if isinstance(first, ast.Constant) else constants[ast.unparse(first)]
+                names.add(str(name))
+    return names
+
+
+def test_every_check_is_documented() -> None:
+    """The page has a row for each check that findings are made of, and for no other."""
+    page = (ROOT / "docs" / "operations" / "doctor.md").read_text().partition("## What it looks at")[2]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == findings_made() | {
+        "maxmemory-policy"
+    }
 
 
 # --- what AWS says -------------------------------------------------------------------------------------------

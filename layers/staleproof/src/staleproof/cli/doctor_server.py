@@ -18,6 +18,7 @@ MAX_SKEW = 1.0
 SAMPLES = 5
 CROWDED = 0.8
 MAX_REPLICA_LAG = 10
+POLICY = "maxmemory-policy"
 
 
 def engine(patient: Patient) -> Iterator[Finding]:
@@ -59,17 +60,16 @@ def memory(patient: Patient) -> Iterator[Finding]:
 
 
 def _policy(policy: str, full: float | None) -> Finding:
-    check = "maxmemory-policy"
     if policy == "noeviction":
         means = "a full server refuses stores, and invalidations are not acknowledged"
-        return warn(check, policy, means, "set volatile-lru or volatile-ttl in the parameter group")
+        return warn(POLICY, policy, means, "set volatile-lru or volatile-ttl in the parameter group")
     if policy.startswith("allkeys-"):
         means = "the journal itself may be evicted: near caches clear, and peers lose what was owed to them"
-        return warn(check, policy, means, "set volatile-lru or volatile-ttl in the parameter group")
+        return warn(POLICY, policy, means, "set volatile-lru or volatile-ttl in the parameter group")
     if policy not in {"volatile-lru", "volatile-ttl", "volatile-lfu"}:
         means = "entries in use go as soon as others: more misses, nothing worse"
-        return note(check, policy, means, "volatile-lru keeps what is used")
-    return fine(check, policy, "what is used least goes, a miss each" if full is not None else "")
+        return note(POLICY, policy, means, "volatile-lru keeps what is used")
+    return fine(POLICY, policy, "what is used least goes, a miss each" if full is not None else "")
 
 
 def _usage(used: int, limit: int, policy: str) -> Finding:
@@ -197,7 +197,9 @@ def clock(patient: Patient) -> Iterator[Finding]:
     patient.measured["clock_skew_ms"] = round(1_000 * skew, 1)
     found = f"this host is {abs(skew) * 1_000:.0f} ms {'behind' if skew > 0 else 'ahead'}"
     if abs(skew) > MAX_SKEW + took / 2:
-        means = "what it stores lives so much shorter or longer for others; beyond 5 minutes IAM refuses its tokens"
+        means = (
+            "what it stores lives so much shorter or longer for others; minutes off, IAM refuses its tokens"
+        )
         yield warn(
             "clock", found, means, "let this host keep time: chrony, or Amazon Time Sync at 169.254.169.123"
         )
