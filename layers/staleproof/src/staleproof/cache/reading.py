@@ -12,6 +12,7 @@ from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
 from staleproof.cache.near import Copy
 from staleproof.errors import CircuitOpenError, ProviderRejectedError, ProviderUnavailableError
+from staleproof.policies.expiration import due_from_ms
 from staleproof.policies.judgement import ABSENT, BREAKER, RETAGGED, UNREACHABLE, Miss, Partial
 from staleproof.policies.policy import IDLE_STEP
 
@@ -188,9 +189,12 @@ def keep(core: Core, call: Call, value: Any, entry: Entry, ticket: Position | No
     if near is None or ticket is None:
         return
     now = core.clock.now()
-    life = max(0.0, entry.expires_ms / 1_000 - now.wall) if entry.expires_ms else None
+    # A copy answers without a second look; from when the entry may be due for a refresh, reads are to get one.
+    end_ms = due_from_ms(call.policy, entry.born_ms, entry.expires_ms, entry.cost_us)
+    life = max(0.0, end_ms / 1_000 - now.wall) if end_ms else None
     idle = None if call.policy.idle is None else call.policy.idle * IDLE_STEP
     limits = [each for each in (call.policy.ttl, idle) if each is not None]
     if limits:
         life = min(limits if life is None else [life, *limits])  # another host's clock may run ahead
-    near.insert(call.key, Copy(value, entry.tag_ids, call, now, life), ticket, entry.size)
+    if life is None or life > 0:
+        near.insert(call.key, Copy(value, entry.tag_ids, call, now, life), ticket, entry.size)

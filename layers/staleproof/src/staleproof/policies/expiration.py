@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import ceil, log
 from typing import TYPE_CHECKING, Any
 
 from staleproof.policies.duration import seconds
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from staleproof.policies.policy import Duration, Policy
 
 _TINY = 1e-12
+EARLY = 20
+"""One of so many reads would be due before a near copy ends for the sake of `xfetch`."""
 
 
 def life_ms(policy: Policy, value: Any, own: Duration | None, draw: float) -> int:
@@ -58,3 +60,18 @@ def is_due(policy: Policy, born_ms: int, expires_ms: int, cost_us: int, now_ms: 
     if policy.xfetch is None:
         return False
     return now_ms - cost_us / 1_000 * policy.xfetch * log(max(draw, _TINY)) >= expires_ms
+
+
+def due_from_ms(policy: Policy, born_ms: int, expires_ms: int, cost_us: int) -> int:
+    """Return the moment from which a read of an entry is to be asked whether it is due, UTC milliseconds; 0 is never.
+
+    Before it, `is_due` says no, or by `xfetch` yes in one of `EARLY` reads: a copy in the process may answer till then.
+    """
+    if not expires_ms:
+        return 0
+    due = expires_ms
+    if policy.refresh_ahead is not None:
+        due = born_ms + ceil(policy.refresh_ahead * (expires_ms - born_ms))
+    if policy.xfetch is not None:
+        due = min(due, expires_ms - ceil(cost_us / 1_000 * policy.xfetch * log(EARLY)))
+    return max(born_ms, due)

@@ -1,0 +1,77 @@
+"""What the contract of a whole cache has found once, told as small as it gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from staleproof import MISSING, Cache, Policy
+from staleproof.cache.patience import Patience
+from staleproof.policies.expiration import EARLY, due_from_ms, is_due
+from staleproof.providers.memory import MemoryProvider
+from staleproof.testing import ManualClock
+
+
+def test_namespaces_have_keys_of_their_own() -> None:
+    """A loader may read the same key from another namespace, and that value is stored."""
+    views, rows = Cache(MemoryProvider("views")), Cache(MemoryProvider("rows"))
+    loads: list[int] = []
+
+    def row() -> int:
+        loads.append(1)
+        return len(loads)
+
+    assert views.get_or_load("user:1", lambda: rows.get_or_load("user:1", row)) == 1
+    assert rows.get_or_load("user:1", row) == 1
+    assert not rows.statistics.unstored
+
+
+def test_another_question_about_the_key_being_loaded_waits_for_nobody() -> None:
+    """The key's lease is held by the very load that asks: what is loaded inside is served, unstored."""
+    cache = Cache(MemoryProvider("shop"), clock=ManualClock(), policy=Policy(patience="1h"))
+    assert cache.get_or_load("key", lambda: cache.get_or_load("key", lambda: 1, tags=["t"])) == 1
+    assert cache.get_many(["key"]) == {"key": 1}
+    assert cache.statistics.unstored == {"recursion": 1}
+    assert cache.get("key", tags=["t"]) is MISSING
+
+
+@pytest.mark.parametrize("ahead", [{"refresh_ahead": 0.5}, {"xfetch": 1.0}])
+def test_near_copies_do_not_hide_that_a_refresh_is_due(ahead: dict[str, float]) -> None:
+    """A near copy ends when the entry may be due: a read then gets the second look that begins the refresh."""
+    clock = ManualClock()
+    policy = Policy(ttl=100, staleness=60, **ahead)  # type: ignore[arg-type]
+    cache = Cache(MemoryProvider("shop", clock=clock), clock=clock, policy=policy, background=False)
+    loads: list[int] = []
+
+    def load() -> int:
+        clock.advance(5)
+        loads.append(1)
+        return len(loads)
+
+    cache.core.draw = lambda: 0.001
+    assert [cache.get_or_load("key", load) for _ in range(2)] == [1, 1]
+    assert cache.statistics.near_hits == 1
+    clock.advance(82)
+    assert cache.get_or_load("key", load) == 2
+
+
+def test_a_moment_from_which_an_entry_may_be_due() -> None:
+    """Before it, `is_due` says no, or seldom; an entry that never ends is never due."""
+    ahead, random = Policy(ttl=100, refresh_ahead=0.9), Policy(ttl=100, xfetch=2.0)
+    assert due_from_ms(ahead, 1_000, 101_000, 0) == 91_000
+    assert not is_due(ahead, 1_000, 101_000, 0, 90_999, 0.0)
+    due = due_from_ms(random, 1_000, 101_000, 1_000_000)
+    assert 90_000 < due < 100_000
+    assert not is_due(random, 1_000, 101_000, 1_000_000, due - 1, 1 / EARLY)
+    assert due_from_ms(random, 1_000, 101_000, 10**9) == 1_000
+    assert due_from_ms(ahead, 1_000, 0, 0) == 0
+    assert due_from_ms(Policy(), 1_000, 2_000, 10**9) == 2_000
+
+
+def test_patience_ends_though_the_clock_stands_still() -> None:
+    """Whoever waits for a dead loader under a test's clock goes on after as many real seconds."""
+    patience = Patience(0.01, ManualClock())
+    pauses = 0
+    while not patience.is_over():
+        patience.pause()
+        pauses += 1
+    assert 1 <= pauses < 100
