@@ -9,7 +9,6 @@ import pytest
 from staleproof import ConfigurationError
 from staleproof.aws import IamCredentials, SecretCredentials, parse
 from staleproof.config import Settings, provider
-from staleproof.providers.redis import RedisProvider
 from staleproof.providers.redis.connections import Connections
 
 
@@ -94,9 +93,7 @@ def settings(url: str) -> Settings:
 def test_settings_take_such_an_address() -> None:
     """`STALEPROOF_CACHE_URL` may hold one; the provider has its credentials, and its reader."""
     made: Any = provider(settings("rediss://app@host:6379/0?iam=shop&reader=other:6379"))
-    assert isinstance(made, RedisProvider)
     for each in (made, made.reader):
-        assert each is not None
         assert isinstance(each.connections._credentials, IamCredentials)
     plain: Any = provider(settings("rediss://host:6379/0"))
     assert plain.connections._credentials is None

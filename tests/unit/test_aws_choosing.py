@@ -106,6 +106,25 @@ def test_who_nobody_can_be_is_told() -> None:
         address(group("shop", UserGroupIds=["g"], TransitEncryptionEnabled=False), user("app", "iam", "g"))
 
 
+def test_a_cluster_says_that_it_is_one() -> None:
+    """Its address names no reader, for a shard's replica cannot show how fresh it is."""
+    assert address(sharded("shop")) == (
+        "rediss://clustercfg.shop.abc123.euw1.cache.amazonaws.com:6379/0?cluster=true"
+    )
+    assert address(serverless("shop")).endswith(".serverless.euw1.cache.amazonaws.com:6379/0?cluster=true")
+
+
+def test_memcached_has_addresses_of_its_own() -> None:
+    """The configuration endpoint names the nodes; a serverless cache is its own only one, over TLS."""
+    endpoint = "shop.abc123.cfg.euw1.cache.amazonaws.com:11211"
+    assert address(cluster("shop")) == f"memcached+discovery://{endpoint}/"
+    assert address(cluster("shop", TransitEncryptionEnabled=True)) == f"memcacheds+discovery://{endpoint}/"
+    made = address(serverless("shop", Engine="memcached", Endpoint={"Address": "shop.cache", "Port": 11211}))
+    assert made == "memcacheds://shop.cache:11211/"
+    with pytest.raises(ConfigurationError, match="has no users"):
+        address(cluster("shop"), user="app")
+
+
 @pytest.mark.parametrize(
     "held", [cluster("shop"), sharded("shop"), serverless("shop")], ids=["memcached", "cluster", "serverless"]
 )

@@ -211,8 +211,9 @@ def test_what_aws_says_may_be_worrying() -> None:
 
 
 def test_memcached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has nothing that this doctor could examine."""
+    """What AWS says of it is all that this doctor knows."""
     account = Account(cluster("shop"))
     monkeypatch.setattr("staleproof.aws.discovery.connect", lambda *_: account.client)
     ran = run("--name", "shop")
-    assert (ran.exit_code, "Memcached" in ran.stderr) == (2, True)
+    assert (ran.exit_code, "Memcached is not examined further" in ran.stdout) == (0, True)
+    assert "memcached+discovery://shop.abc123.cfg.euw1.cache.amazonaws.com:11211/" in ran.stdout

@@ -29,28 +29,42 @@ def address_of(
     Raises:
         ConfigurationError: the cache takes no writes, or cannot be used so; or who to be is not clear.
     """
+    if cache.engine == MEMCACHED:
+        return _memcached(cache, user or secret_id)
     _check(cache, read_only=read_only)
-    query: dict[str, str] = {}
-    who = ""
-    if secret_id is not None:
-        query["secret"] = secret_id
-        who = user or ""
-    else:
-        chosen = _chosen(cache, user)
-        if chosen is not None:
-            who = chosen
-            query["iam"] = cache.name
-            query |= {"serverless": "true"} if cache.serverless else {}
-            query["region"] = cache.region
+    who, query = _credentials(cache, user, secret_id)
     if query and not cache.tls:
         raise ConfigurationError(
             f"cache {cache.name} has no encryption in transit, which users and passwords need; turn it on"
         )
-    if cache.reader is not None:
+    if cache.cluster:
+        query["cluster"] = "true"  # and no reader: a shard's replica cannot show how fresh it is
+    elif cache.reader is not None:
         query["reader"] = str(cache.reader)
     scheme = "rediss" if cache.tls else "redis"
     prefix = f"{quote(who, safe='')}@" if who else ""
     return f"{scheme}://{prefix}{cache.endpoint}/0" + (f"?{urlencode(query, safe=':/')}" if query else "")
+
+
+def _memcached(cache: CacheDescription, who: str | None) -> str:
+    """Return the address of the endpoint that names the nodes, or of the only one that there is."""
+    if who is not None:
+        raise ConfigurationError(f"cache {cache.name} is Memcached, which has no users; leave {who!r} out")
+    scheme = "memcacheds" if cache.tls else "memcached"
+    return f"{scheme}{'' if cache.serverless else '+discovery'}://{cache.endpoint}/"
+
+
+def _credentials(
+    cache: CacheDescription, user: str | None, secret_id: str | None
+) -> tuple[str, dict[str, str]]:
+    """Return who to be, "" for nobody, and what the address says of how."""
+    if secret_id is not None:
+        return user or "", {"secret": secret_id}
+    chosen = _chosen(cache, user)
+    if chosen is None:
+        return "", {}
+    kind = {"serverless": "true"} if cache.serverless else {}
+    return chosen, {"iam": cache.name, **kind, "region": cache.region}
 
 
 def supported(cache: CacheDescription) -> CacheDescription:
@@ -69,8 +83,6 @@ def supported(cache: CacheDescription) -> CacheDescription:
 
 
 def _check(cache: CacheDescription, *, read_only: bool) -> None:
-    if cache.engine == MEMCACHED:
-        raise ConfigurationError(f"cache {cache.name} is Memcached, which has no users and no such address")
     if not cache.writable and not read_only:
         place = cache.membership
         raise ConfigurationError(

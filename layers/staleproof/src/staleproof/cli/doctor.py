@@ -145,14 +145,16 @@ def _examined(
             "no other process sees what it holds or invalidates",
         )
         return "memory", [found], {}
+    told = list(described(target.description, target.url) if target.description else ())
+    if target.url.startswith("memcache"):
+        return target.url, [*told, note("reach", "Memcached is not examined further")], {}
     try:
         from staleproof.cli.doctor_patient import Patient  # noqa: PLC0415 - needs the extra `redis`
     except ModuleNotFoundError as error:
         raise ConfigurationError("doctor needs the Redis client; install staleproof[redis]") from error
     patient = Patient(target.url, namespace=target.namespace, timeout=timeout, description=target.description)
     try:
-        findings = [*(described(target.description, target.url) if target.description else ())]
-        findings += examine(patient, samples=samples, scan=scan)
+        findings = told + examine(patient, samples=samples, scan=scan)
     finally:
         patient.close()
     return patient.where, findings, patient.measured
