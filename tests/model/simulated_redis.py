@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from staleproof.entry import ended, prolonged
 from staleproof.providers.redis import scripts
 from staleproof.providers.redis.exchange import Exchange
+from staleproof.providers.redis.journal import JournalSteps
 from staleproof.tags import succeeded
 
 if TYPE_CHECKING:
@@ -262,6 +263,7 @@ class SimulatedConnections:
     """Whole exchanges at once, for the contract; `RedisProvider` takes it for its connections."""
 
     where = "simulated"
+    steps = JournalSteps
 
     def __init__(self, server: SimulatedRedis) -> None:
         self.server = server

@@ -9,6 +9,7 @@
 `sp:NS:guard`                 striped counters, see `staleproof.policies.guard`
 `sp:NS:journal`               stream of applied invalidations
 `sp:NS:followers`             hash: follower name to its position in the journal
+`NAME:w`, `sp:NS:w:{NAME}`    a mark in the slot of NAME: a write to wait for replicas by
 ============================  ===================================================================
 
 Redis Cluster hashes what stands between a key's first `{` and the next `}`. So an entry and its lease share a slot, and
@@ -122,6 +123,10 @@ class Keyspace:
     def pushed(self, follower: str) -> bytes:
         """Return the sorted set of journal ids that *follower* was handed ahead of its position."""
         return self._prefix + b"pushed:" + follower.encode()
+
+    def mark(self, name: bytes) -> bytes:
+        """Return a key in the hash slot of *name*, one of ours, where nothing of meaning lies."""
+        return name + b":w" if b"{" in name else self._prefix + b"w:{" + name + b"}"
 
     def _version_key(self, tag: TagId) -> bytes:
         return self._version + _short(tag)

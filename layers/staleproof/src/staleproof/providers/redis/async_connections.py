@@ -7,6 +7,7 @@ A connection belongs to the event loop that made it. Where each invocation runs 
 from __future__ import annotations
 
 import asyncio
+import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,20 +25,27 @@ from staleproof.providers.redis.connections import (
     where,
 )
 from staleproof.providers.redis.credentials import Age
+from staleproof.providers.redis.durability import Replicas, settle
+from staleproof.providers.redis.exchange import Exchange
 from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, translate
+from staleproof.providers.redis.journal import JournalSteps
+from staleproof.providers.redis.node_connections import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeAlias
 
+    from staleproof.keys import Keyspace
     from staleproof.providers.redis.credentials import Credentials
-    from staleproof.providers.redis.exchange import Exchange
+    from staleproof.providers.redis.topology import Address
 
     Greeting: TypeAlias = Callable[[Callable[[bytes, int], Awaitable[list[Any]]]], Awaitable[object]]
 
 
 class AsyncConnections:
     """See `Connections`."""
+
+    steps = JournalSteps
 
     def __init__(
         self,
@@ -63,10 +71,29 @@ class AsyncConnections:
         self._timeout = checked_timeout(timeout)
         self._max = max_connections
         self._greetings: list[Greeting] = []
+        self._replicas = Replicas(self.where, timeout)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin without connections, whoever has them now."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: list[Any] = []
         self._doomed: list[Any] = []
-        self._turns = asyncio.Semaphore(max_connections)
+        self._turns = asyncio.Semaphore(self._max)
+
+    def beside(self, host: str, port: int) -> AsyncConnections:
+        """See `NodeConnections.beside`."""
+        kwargs = {**self._pool.connection_kwargs, "host": host, "port": port}
+        other = copy.copy(self)
+        other._pool = redis.asyncio.ConnectionPool(self._pool.connection_class, **kwargs)  # noqa: SLF001 - our twin's
+        other.where = where(kwargs)
+        other.forget()
+        return other
+
+    @property
+    def address(self) -> Address:
+        """Host and port."""
+        return address_of(self._pool.connection_kwargs)
 
     def greet(self, greeting: Greeting) -> None:
         """See `Connections.greet`."""
@@ -88,6 +115,27 @@ class AsyncConnections:
             return await self._exchange(exchange)
         finally:
             turns.release()
+
+    async def ask(self, packed: bytes) -> Any:
+        """See `Connections.ask`."""
+        return (await self.exchange(Exchange(packed, 1)))[0]
+
+    async def settled(self, exchange: Exchange, keys: Keyspace) -> list[Any]:
+        """See `Connections.settled`."""
+        settling = settle(exchange, self._replicas, keys.mark(keys.journal))
+        wanted = next(settling)
+        while True:
+            try:
+                wanted = settling.send(await self.exchange(wanted))
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    async def outcome(self, packed: bytes, replies: int) -> list[Any] | ProviderUnavailableError:
+        """See `NodeConnections.outcome`."""
+        try:
+            return await self.exchange(Exchange(packed, replies))
+        except ProviderUnavailableError as error:
+            return error
 
     def _enter_loop(self) -> None:
         loop = asyncio.get_running_loop()

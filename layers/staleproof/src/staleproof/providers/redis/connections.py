@@ -16,7 +16,9 @@ from redis.exceptions import RedisError
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError
 from staleproof.providers.redis.credentials import AgeingWire
+from staleproof.providers.redis.durability import Replicas, settle
 from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, translate
+from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.pool import Pool
 from staleproof.providers.redis.wire import Wire
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from staleproof.keys import Keyspace
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.exchange import Exchange
 
@@ -84,6 +87,8 @@ class Connections(Pool):
         ConfigurationError: the URL cannot be read, or names credentials beside *credentials*.
     """
 
+    steps = JournalSteps
+
     def __init__(
         self,
         url: str,
@@ -105,6 +110,7 @@ class Connections(Pool):
         self._credentials = credentials
         self._clock = clock
         self._greetings: list[Greeting] = []
+        self._replicas = Replicas(self.where, timeout)
 
     def greet(self, greeting: Greeting) -> None:
         """Have *greeting* speak first on every connection.
@@ -118,8 +124,11 @@ class Connections(Pool):
             )
         self._greetings.append(greeting)
 
-    def apart(self, **options: Any) -> Any:
-        """Return a connection of redis-py's, not yet open, that is none of the pool's; *options* over its own."""
+    def apart(self, *, name: bytes = b"", **options: Any) -> Any:  # noqa: ARG002 - one server has every key
+        """Return a connection of redis-py's, not yet open, that is none of the pool's; *options* over its own.
+
+        It leads to where the key *name* is.
+        """
         return self._pool.connection_class(**{**self._pool.connection_kwargs, **options})
 
     def exchange(self, exchange: Exchange) -> list[Any]:
@@ -131,6 +140,20 @@ class Connections(Pool):
         """
         replies: list[Any] = self._through(exchange.packed, exchange.replies)
         return replies
+
+    def settled(self, exchange: Exchange, keys: Keyspace) -> list[Any]:
+        """Exchange, and return the replies when all replicas that are online have what was written.
+
+        Raises:
+            ProviderUnavailableError: they do not have it; do it again.
+        """
+        settling = settle(exchange, self._replicas, keys.mark(keys.journal))
+        wanted = next(settling)
+        while True:
+            try:
+                wanted = settling.send(self.exchange(wanted))
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
 
     def ask(self, packed: bytes) -> Any:
         """Send one command and return its one reply, not in a list; raises as `exchange` does."""

@@ -76,8 +76,16 @@ class AgeingWire(Wire):
 
     def exchange(self, packed: bytes, replies: int | None) -> Any:
         """See `Wire.exchange`."""
+        self._grow_young()
+        return super().exchange(packed, replies)
+
+    def send(self, packed: bytes) -> None:
+        """See `Wire.send`."""
+        self._grow_young()
+        super().send(packed)
+
+    def _grow_young(self) -> None:
         if self.opened and self._age.over:
             self.close()
         if not self.opened:
             self._age = Age(self._lifetime, self._clock)
-        return super().exchange(packed, replies)

@@ -24,6 +24,11 @@ class Exchange(NamedTuple):
     replies: int
     foreign: bool = False
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.replies)
+
 
 def commands(each: Iterable[Command], *, foreign: bool = False) -> Exchange:
     """Pack *each* command into one exchange."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from staleproof.errors import EventError
 from staleproof.events import invalidation as records
 from staleproof.ports import JournalId, JournalPage, Observed, journal_id, journal_order, journal_place
-from staleproof.providers.redis.exchange import Exchange, commands
+from staleproof.providers.redis.exchange import Exchange, chunks, commands
+from staleproof.providers.redis.rotation import CHUNK
 from staleproof.providers.redis.steps import Steps
 
 if TYPE_CHECKING:
@@ -64,61 +65,60 @@ class JournalSteps(Steps):
 
     def journal(self, cursor: JournalId, limit: int) -> Step[JournalPage]:
         """See `Provider.journal`."""
-        (reply,) = yield commands([range_after(self.keys.journal, cursor, limit)])
+        (reply,) = yield self._send([(range_after(self.keys.journal, cursor, limit),)])
         return page(reply, cursor, limit)
 
     def journal_end(self) -> Step[JournalId]:
         """See `Provider.journal_end`."""
-        (newest,) = yield commands([("XREVRANGE", self.keys.journal, "+", "-", "COUNT", 1)])
+        (newest,) = yield self._send([(("XREVRANGE", self.keys.journal, "+", "-", "COUNT", 1),)])
         if newest:
             return _record(*newest[0])[0]
         opening = records.genesis(self.keys.namespace)
-        (place,) = yield commands([("XADD", self.keys.journal, "*", "d", records.encode(opening))])
+        (place,) = yield self._send([(("XADD", self.keys.journal, "*", "d", records.encode(opening)),)])
         return journal_id(place.decode(), opening.id)
 
     # --- links ---------------------------------------------------------------------------------------
 
     def undelivered(self, name: str, limit: int) -> Step[JournalPage]:
         """See `Follower.undelivered`; the first call registers the link, which holds back trimming."""
-        _, position = yield commands(
-            [("HSETNX", self.keys.followers, name, ""), ("HGET", self.keys.followers, name)]
-        )
+        known = ("HSETNX", self.keys.followers, name, ""), ("HGET", self.keys.followers, name)
+        _, position = yield self._send([known])
         found = yield from self.journal((position or b"").decode(), limit)
         if not found.records:
             return found
         first, last = (journal_order(found.records[at][0])[0] for at in (0, -1))
-        (pushed,) = yield commands([("ZRANGEBYSCORE", self.keys.pushed(name), first, last)])
+        (pushed,) = yield self._send([(("ZRANGEBYSCORE", self.keys.pushed(name), first, last),)])
         skip = {place.decode() for place in pushed}
         return found._replace(records=[item for item in found.records if item[0] not in skip])
 
     def pushed(self, name: str, places: Sequence[JournalId]) -> Step[None]:
         """See `Follower.pushed`: a sorted set, scored by milliseconds, of places ahead of the position."""
-        members = [word for place in places for word in (journal_order(place)[0], place)]
-        if members:
-            yield commands([("ZADD", self.keys.pushed(name), *members)])
+        scored = [(journal_order(place)[0], place) for place in places]
+        if scored:
+            key, some = self.keys.pushed(name), chunks(scored, CHUNK)
+            yield self._send([(("ZADD", key, *(word for pair in pairs for word in pair)),) for pairs in some])
 
     def advance(self, name: str, place: JournalId) -> Step[None]:
         """See `Follower.advance`."""
         behind = journal_order(place)[0] - MARGIN_MS
         forget = ("ZREMRANGEBYSCORE", self.keys.pushed(name), "-inf", behind)
-        yield commands([("HSET", self.keys.followers, name, place), forget])
+        yield self._send([(("HSET", self.keys.followers, name, place),), (forget,)])
 
     def followers(self) -> Step[list[str]]:
         """See `Follower.followers`."""
-        (names,) = yield commands([("HKEYS", self.keys.followers)])
+        (names,) = yield self._send([(("HKEYS", self.keys.followers),)])
         return [name.decode() for name in names]
 
     def forget(self, name: str) -> Step[None]:
         """See `Follower.forget`."""
-        yield commands([("HDEL", self.keys.followers, name), ("UNLINK", self.keys.pushed(name))])
+        yield self._send([(("HDEL", self.keys.followers, name),), (("UNLINK", self.keys.pushed(name)),)])
 
     def trim(self, horizon_ms: int) -> Step[int]:
         """See `Follower.trim`; by the server's clock, which also makes the places."""
-        (seconds, _), positions = yield commands([("TIME",), ("HVALS", self.keys.followers)])
+        (seconds, _), positions = yield self._send([(("TIME",),), (("HVALS", self.keys.followers),)])
         cutoff = (int(seconds) * 1_000 - horizon_ms, 0)
         for position in positions:
             cutoff = min(cutoff, journal_order(position.decode()) if position else (0, 0))
-        (dropped,) = yield commands(
-            [("XTRIM", self.keys.journal, "MINID", f"{max(cutoff[0], 0)}-{cutoff[1]}")]
-        )
+        least = f"{max(cutoff[0], 0)}-{cutoff[1]}"
+        (dropped,) = yield self._send([(("XTRIM", self.keys.journal, "MINID", least),)])
         return int(dropped)

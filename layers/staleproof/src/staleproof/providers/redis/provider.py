@@ -21,53 +21,64 @@ from staleproof.ports import (
     Snapshot,
     Want,
 )
+from staleproof.providers.redis.cluster_connections import ClusterConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
+from staleproof.providers.redis.durability import checked as replicated
+from staleproof.providers.redis.endpoint import unread, without_cluster
 from staleproof.providers.redis.failures import check, failed, is_foreign
+from staleproof.providers.redis.follower import RedisFollower
 from staleproof.providers.redis.incarnation import checked, vouch
-from staleproof.providers.redis.journal import JournalSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
     from staleproof.events import Invalidation
+    from staleproof.providers.redis.credentials import Credentials
+    from staleproof.providers.redis.durability import Durability
     from staleproof.providers.redis.exchange import Exchange
     from staleproof.providers.redis.incarnation import Restarts
+    from staleproof.providers.redis.journal import JournalSteps
     from staleproof.providers.redis.steps import Step
     from staleproof.tags import TagId
 
     R = TypeVar("R")
 
 
-class RedisProvider:
+class RedisProvider(RedisFollower):
     """One namespace on one Redis or Valkey server; implements `Provider` and `Follower`.
 
     Args:
-        connections: where the exchanges go; shared by the providers of several namespaces if you like.
+        connections: to one server or a cluster; shared by the providers of several namespaces if you like.
         namespace: the namespace it serves.
         horizon_ms: how long the journal keeps a record that no link needs any more.
         reader: the same namespace at the reader endpoint, for policies with `reader`; None without one.
         restarts: what to do when another server process answers than before: `"trust"` what it has, or `"clear"` the
             namespace first, for servers that may come back with older data (see `incarnation`). All processes that
             share the namespace must say the same.
+        durability: when an invalidation is acknowledged: when the `"primary"` has it, or when it is `"replicated"` to
+            all replicas that are online, and so outlives a failover (see `durability`).
     """
 
     def __init__(
         self,
-        connections: Connections,
+        connections: Connections | ClusterConnections,
         namespace: str,
         *,
         horizon_ms: int = JOURNAL_HORIZON_MS,
         reader: RedisProvider | None = None,
         restarts: Restarts = "trust",
+        durability: Durability = "primary",
     ) -> None:
         self.namespace = namespace
         self.reader = reader
         self.keys = Keyspace(namespace)
         self.connections = connections
-        self._exchange = connections.exchange
-        self._steps = JournalSteps(self.keys)
-        self._scripted = JournalSteps(self.keys, scripted=True)
+        self._exchange: Callable[[Any], Any] = connections.exchange
+        self._ask: Callable[[Any], Any] = connections.ask
+        self._steps: JournalSteps = connections.steps(self.keys)
+        self._scripted: JournalSteps = connections.steps(self.keys, scripted=True)
+        self._replicated = replicated(durability)
         self._horizon_ms = horizon_ms
         self._invalidations = count(1)
         if checked(restarts) == "clear":
@@ -82,18 +93,32 @@ class RedisProvider:
         timeout: float = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         reader_url: str | None = None,
+        credentials: Credentials | None = None,
+        cluster: bool = False,
         restarts: Restarts = "trust",
+        durability: Durability = "primary",
     ) -> RedisProvider:
         """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply.
 
-        *reader_url* is the endpoint of its replicas, for policies with `reader`.
+        *reader_url* is the endpoint of its replicas, for policies with `reader`. With *cluster*, or `cluster=true` in
+        the URL's query, *url* is a cluster's configuration endpoint, or any of its nodes.
+
+        Raises:
+            ConfigurationError: the URL cannot be read, or two arguments do not go together.
         """
-        reader = None
-        if reader_url is not None:
-            replicas = Connections(reader_url, timeout=timeout, max_connections=max_connections)
-            reader = cls(replicas, namespace)
-        connections = Connections(url, timeout=timeout, max_connections=max_connections)
-        return cls(connections, namespace, reader=reader, restarts=restarts)
+        url, asked = without_cluster(url)
+        options: dict[str, Any] = {
+            "timeout": timeout,
+            "max_connections": max_connections,
+            "credentials": credentials,
+        }
+        if cluster or asked:
+            clustered = ClusterConnections(url, **options)
+            unread(reader_url)
+            return cls(clustered, namespace, restarts=restarts, durability=durability)
+        reader = None if reader_url is None else cls(Connections(reader_url, **options), namespace)
+        connections = Connections(url, **options)
+        return cls(connections, namespace, reader=reader, restarts=restarts, durability=durability)
 
     def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
         try:
@@ -116,7 +141,7 @@ class RedisProvider:
 
     def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `Provider.read`; the hot path, so without a generator."""
-        reply = self.connections.ask(self._steps.look(key, tags))
+        reply = self._ask(self._steps.look(key, tags))
         if isinstance(reply, Exception):
             raise failed(reply, self.connections)
         return Observed(reply[0], reply[1:])
@@ -171,14 +196,19 @@ class RedisProvider:
         """See `Provider.invalidate`."""
         parts = [part for each in invalidations for part in each.parts()]
         exchange = self._steps.invalidate(invalidations, parts)
-        replies = self._exchange(exchange)
+        replies = self._apply(exchange)
         if any(isinstance(reply, Exception) and is_foreign(reply) for reply in replies):
             self._exchange(self._steps.drop_guard())
-            replies = self._exchange(exchange)
+            replies = self._apply(exchange)
         check(replies, self.connections)
         if next(self._invalidations) % TRIM_EVERY == 0:
             self.trim(self._horizon_ms)
         return self._steps.placed(parts, replies)
+
+    def _apply(self, exchange: Any) -> list[Any]:
+        if self._replicated and exchange.any:
+            return self.connections.settled(exchange, self.keys)
+        return self._exchange(exchange)  # type: ignore[no-any-return]
 
     def scan(self, cursor: str, limit: int) -> Keys:
         """See `Provider.scan`."""
@@ -191,30 +221,6 @@ class RedisProvider:
     def journal_end(self) -> JournalId:
         """See `Provider.journal_end`."""
         return self._run(lambda steps: steps.journal_end())
-
-    def undelivered(self, name: str, limit: int) -> JournalPage:
-        """See `Follower.undelivered`."""
-        return self._run(lambda steps: steps.undelivered(name, limit))
-
-    def pushed(self, name: str, places: Sequence[JournalId]) -> None:
-        """See `Follower.pushed`."""
-        self._run(lambda steps: steps.pushed(name, places))
-
-    def advance(self, name: str, place: JournalId) -> None:
-        """See `Follower.advance`."""
-        self._run(lambda steps: steps.advance(name, place))
-
-    def followers(self) -> list[str]:
-        """See `Follower.followers`."""
-        return self._run(lambda steps: steps.followers())
-
-    def forget(self, name: str) -> None:
-        """See `Follower.forget`."""
-        self._run(lambda steps: steps.forget(name))
-
-    def trim(self, horizon_ms: int) -> int:
-        """See `Follower.trim`."""
-        return self._run(lambda steps: steps.trim(horizon_ms))
 
     def close(self) -> None:
         """Close idle connections; the next call reconnects."""

@@ -47,8 +47,7 @@ class Rotation:
         soft = False
         for each in invalidations:
             soft = soft or each.soft
-            if each.row_version is not None and each.lag_ms:
-                packed += self._row_fences(each.tag_ids, each.row_version, each.lag_ms)
+            packed += map(pack_command, self.row_fences(each))
         if not soft:
             packed += unlinks
             packed += [self._evict(key) for each in invalidations if each.keys for key in each.evicted]
@@ -62,25 +61,30 @@ class Rotation:
         return [*unlinks, *map(self._evict, invalidation.evicted)]
 
     def _soften(self, invalidation: Invalidation) -> list[bytes]:
-        """By the scripts' text, as for row fences."""
-        moment = invalidation.at_ms.to_bytes(8, "little")
-        tags: list[Command] = [
+        entries: list[Command] = [
+            ("EVAL", SOFTEN_KEY.body, 2, self.keys.entry(key), self.keys.lease(key), _moment(invalidation))
+            for key in invalidation.evicted
+        ]
+        return list(map(pack_command, [*self.softened(invalidation), *entries]))
+
+    def softened(self, invalidation: Invalidation) -> list[Command]:
+        """Return what softens the tags' versions. By the script's text, as for row fences."""
+        moment = _moment(invalidation)
+        return [
             ("EVAL", SOFTEN_TAG.body, 1, self.keys.version(tag), os.urandom(VERSION_BYTES), moment)
             for tag in invalidation.tag_ids
         ]
-        entries: list[Command] = [
-            ("EVAL", SOFTEN_KEY.body, 2, self.keys.entry(key), self.keys.lease(key), moment)
-            for key in invalidation.evicted
-        ]
-        return list(map(pack_command, [*tags, *entries]))
 
     def _pack_rotation(self, tags: tuple[TagId, ...]) -> tuple[list[bytes], list[bytes]]:
         """Pack what bumps the guards of *tags*, and what forgets their versions."""
-        bumps = [self._bumps(slots) for slots in chunks(list(guards.slots(tags)), CHUNK // 4)]
-        return bumps, [self._unlink(some) for some in chunks(tags, CHUNK)]
+        return self.bumps(tags), [self._unlink(some) for some in chunks(tags, CHUNK)]
 
-    def _bumps(self, slots: Sequence[int]) -> bytes:
-        return self._bump % (4 * len(slots) + 2) + b"".join(map(_packed_bump, slots))
+    def bumps(self, tags: Sequence[TagId]) -> list[bytes]:
+        """Pack what bumps the guards of *tags*."""
+        return [
+            self._bump % (4 * len(slots) + 2) + b"".join(map(_packed_bump, slots))
+            for slots in chunks(list(guards.slots(tags)), CHUNK // 4)
+        ]
 
     def _unlink(self, tags: Sequence[TagId]) -> bytes:
         return b"*%d\r\n$6\r\nUNLINK\r\n%b" % (len(tags) + 1, packed_names(map(self.keys.version, tags)))
@@ -88,11 +92,18 @@ class Rotation:
     def _evict(self, key: str) -> bytes:
         return commands([("UNLINK", self.keys.entry(key), self.keys.lease(key))]).packed
 
-    def _row_fences(self, tags: Sequence[TagId], row_version: int, lag_ms: int) -> list[bytes]:
+    def row_fences(self, invalidation: Invalidation) -> list[Command]:
+        """Return what keeps the row's version as the least of its tags', if there is one and its source lags."""
+        row, lag_ms = invalidation.row_version, invalidation.lag_ms
+        if row is None or not lag_ms:
+            return []
         fence = self.keys.min_version
         # By the script's text: a server that does not know it would refuse after it has done everything else.
-        calls: list[Command] = [("EVAL", FENCE.body, 1, fence(tag), row_version, lag_ms) for tag in tags]
-        return list(map(pack_command, calls))
+        return [("EVAL", FENCE.body, 1, fence(tag), row, lag_ms) for tag in invalidation.tag_ids]
+
+
+def _moment(invalidation: Invalidation) -> bytes:
+    return invalidation.at_ms.to_bytes(8, "little")
 
 
 @cache  # one for each of the guard's counters

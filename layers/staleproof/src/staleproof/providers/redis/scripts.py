@@ -9,7 +9,7 @@ script      KEYS                                ARGV                        retu
 `FENCE`     least row version of a tag          row version, milliseconds   the maximum   O(1)
 `EXPIRE`    entry                               seen, new end, ttl in ms    1 if moved    O(1)
 `SOFTEN_TAG`  version of a tag                  new version, moment         1 if it stood  O(1), 56 bytes
-`SOFTEN_KEY`  entry, lease                      moment                      1 if it stays  O(1)
+`SOFTEN_KEY`  entry, lease (may be left out)    moment                      1 if it stays  O(1)
 ==========  ==================================  ==========================  ============  =============
 
 A value travels in a plain `SET` to a staged key, and `PROMOTE` renames it: a script's cost grows
@@ -109,11 +109,11 @@ if left > 0 then redis.call('SET', KEYS[1], kept, 'PX', left) else redis.call('S
 return 1
 """)
 
-# An entry whose end cannot be moved goes. The lease goes in any case: a load under way must not store.
+# An entry whose end cannot be moved goes. The lease goes in any case, here or before: a load under way must not store.
 SOFTEN_KEY = _script(
     _END
     + b"""
-redis.call('UNLINK', KEYS[2])
+if KEYS[2] then redis.call('UNLINK', KEYS[2]) end
 local at = end_of(KEYS[1])
 if not at then redis.call('UNLINK', KEYS[1]) return 0 end
 move(KEYS[1], at, ARGV[1], '\\3')

@@ -6,6 +6,10 @@ the same steps over their own connections, so what is sent stands in one place. 
 go to one connection in one write, and the server executes them in order: the algorithm relies on that order
 where a docstring here says so.
 
+A cluster knows no such order. So whatever names several keys is written in waves of units: a unit is about one
+hash slot and executed in order, the units of a wave in any order, and waves follow one another. One server gets all of
+it as one exchange; `cluster_steps` makes of it what a cluster needs.
+
 Every step may be run twice, when a connection breaks between the server's work and its reply, or when the server
 does not know a script (*scripted* then turns EVALSHA into EVAL). A lease taken by the first run is
 recognised by its name in the second; everything else is idempotent.
@@ -15,6 +19,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from staleproof.entry import MAX_TAGS, head_bytes
@@ -37,7 +42,7 @@ from staleproof.providers.redis.scripts import EXPIRE, GUARD, PROMOTE, RELEASE
 from staleproof.tags import VERSION_BYTES, current, is_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias, TypeVar
 
     from staleproof.events import Invalidation
@@ -47,7 +52,8 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
     R = TypeVar("R")
-    Step: TypeAlias = Generator["Exchange", list[Any], R]
+    Unit: TypeAlias = Sequence[Command]
+    Step: TypeAlias = Generator[Any, list[Any], R]
 
 UNREADABLE_ROW = 2**64
 """Above every row version: under a fence that cannot be read, nothing is stored (P6)."""
@@ -78,6 +84,14 @@ class Steps:
     def _call(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int | str) -> Command:
         head = ("EVAL", script.body) if self._scripted else ("EVALSHA", script.digest)
         return (*head, len(keys), *keys, *arguments)
+
+    def _send(self, *waves: Iterable[Unit], foreign: bool = False) -> Any:
+        """Return what to yield for *waves*."""
+        return commands(chain.from_iterable(chain.from_iterable(waves)), foreign=foreign)
+
+    def _looks(self, names: Iterable[bytes]) -> Iterator[Unit]:
+        """Return what reads *names*: one or more of them a command."""
+        return ((("MGET", *some),) for some in chunks(list(names), MAX_TAGS))
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -113,7 +127,9 @@ class Steps:
         must come.
         """
         offered = _random_versions(tags)
-        replies = yield commands(self._capture(tags, offered, tag_ttl_ms, guard=guard), foreign=True)
+        replies = yield self._send(
+            self._versions(tags, offered, tag_ttl_ms), self._fences(tags, guard=guard), foreign=True
+        )
         return (yield from self._captured(tags, offered, replies, tag_ttl_ms, guard=guard))
 
     def begin(
@@ -133,41 +149,43 @@ class Steps:
             else list(dict.fromkeys(t for each in claims for t in each.tags))
         )
         offered = _random_versions(tags)
-        takes = [command for claim in claims for command in self._take(claim, lease_ms)]
-        replies = yield commands(
-            [*self._capture(tags, offered, tag_ttl_ms, guard=guard), *takes], foreign=True
-        )
-        taken = replies[len(replies) - len(takes) :]
-        captured = replies[: len(replies) - len(takes)]
+        takes = [self._take(claim, lease_ms) for claim in claims]
+        fences = self._fences(tags, guard=guard)
+        replies = yield self._send(self._versions(tags, offered, tag_ttl_ms), [*fences, *takes], foreign=True)
+        taken = replies[len(replies) - 2 * len(takes) :]
+        captured = replies[: len(replies) - 2 * len(takes)]
         snapshot = yield from self._captured(tags, offered, captured, tag_ttl_ms, guard=guard)
         lost = [
             claim for claim, holder in zip(claims, taken[::2], strict=True) if isinstance(holder, Exception)
         ]
         if lost:  # nobody's lease: somebody else's value in its place
-            yield commands([("SET", self.keys.lease(each.key), each.lease, "PX", lease_ms) for each in lost])
+            yield self._send(
+                [(("SET", self.keys.lease(each.key), each.lease, "PX", lease_ms),) for each in lost]
+            )
         places = {tag: at for at, tag in enumerate(tags)}
         return [
             _begun(claim, snapshot, places, holder, head)
             for claim, holder, head in zip(claims, taken[::2], taken[1::2], strict=True)
         ]
 
-    def _take(self, claim: Claim, lease_ms: int) -> Iterator[Command]:
-        yield ("SET", self.keys.lease(claim.key), claim.lease, "NX", "GET", "PX", lease_ms)
-        yield ("GETRANGE", self.keys.entry(claim.key), 0, head_bytes(len(claim.tags)) - 1)
+    def _take(self, claim: Claim, lease_ms: int) -> tuple[Command, Command]:
+        return (
+            ("SET", self.keys.lease(claim.key), claim.lease, "NX", "GET", "PX", lease_ms),
+            ("GETRANGE", self.keys.entry(claim.key), 0, head_bytes(len(claim.tags)) - 1),
+        )
 
-    def _capture(
-        self, tags: Sequence[TagId], offered: Sequence[bytes], ttl_ms: int, *, guard: bool
-    ) -> Iterator[Command]:
+    def _versions(self, tags: Sequence[TagId], offered: Sequence[bytes], ttl_ms: int) -> Iterator[Unit]:
         life = ("PX", ttl_ms) if ttl_ms else ()
         for tag, version in zip(tags, offered, strict=True):
-            yield ("SET", self.keys.version(tag), version, "NX", "GET", *life)
+            yield (("SET", self.keys.version(tag), version, "NX", "GET", *life),)
         for tag in tags:
             name = self.keys.version(tag)
-            yield ("PEXPIRE", name, ttl_ms, "GT") if ttl_ms else ("PERSIST", name)
-        for some in chunks(tags, MAX_TAGS):
-            yield ("MGET", *map(self.keys.min_version, some))
+            yield (("PEXPIRE", name, ttl_ms, "GT") if ttl_ms else ("PERSIST", name),)
+
+    def _fences(self, tags: Sequence[TagId], *, guard: bool) -> Iterator[Unit]:
+        yield from self._looks(map(self.keys.min_version, tags))
         if guard:
-            yield ("GET", self.keys.guard)
+            yield (("GET", self.keys.guard),)
 
     def _captured(
         self, tags: Sequence[TagId], offered: Sequence[bytes], replies: list[Any], ttl_ms: int, *, guard: bool
@@ -179,23 +197,23 @@ class Steps:
         if foreign:
             # Somebody else's value under our key: no entry can carry it, so it is replaced before the load.
             life = ("PX", ttl_ms) if ttl_ms else ()
-            yield commands([("SET", self.keys.version(tags[at]), offered[at], *life) for at in foreign])
+            yield self._send([(("SET", self.keys.version(tags[at]), offered[at], *life),) for at in foreign])
             versions = [offered[at] if at in foreign else version for at, version in enumerate(versions)]
         if guard and not (isinstance(held, bytes) and guards.usable(held)):
             fresh = guards.fresh(os.urandom(guards.EPOCH_BYTES))
-            (held,) = yield commands([("EVAL", GUARD.body, 1, self.keys.guard, fresh)])
+            (held,) = yield self._send([(("EVAL", GUARD.body, 1, self.keys.guard, fresh),)])
         return Snapshot(list(map(current, versions)), list(map(_row_version, rows)), held)
 
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:
         """See `store_many`; a hot path, so on its own."""
-        replies = yield commands(self._deposit(key, entry, ttl_ms, lease))
+        replies = yield self._send((self._deposit(key, entry, ttl_ms, lease),))
         return bool(replies[1])
 
     def store_many(self, deposits: Sequence[Deposit]) -> Step[list[bool]]:
         """Stage each value, then promote it if the lease is ours; one round trip, no value inside a script."""
         if not deposits:
             return []
-        replies = yield commands([command for each in deposits for command in self._deposit(*each)])
+        replies = yield self._send([self._deposit(*each) for each in deposits])
         return [bool(reply) for reply in replies[1::2]]
 
     def _deposit(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> tuple[Command, Command]:
@@ -208,7 +226,7 @@ class Steps:
     def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> Step[bool]:
         """See `Provider.expire`."""
         moments = (moment.to_bytes(8, "little") for moment in (seen_ms, expires_ms))
-        (moved,) = yield commands([self._call(EXPIRE, (self.keys.entry(key),), *moments, ttl_ms)])
+        (moved,) = yield self._send([(self._call(EXPIRE, (self.keys.entry(key),), *moments, ttl_ms),)])
         return bool(moved)
 
     def scan(self, cursor: str, limit: int) -> Step[Keys]:
@@ -222,15 +240,16 @@ class Steps:
     def put(self, key: str, entry: bytes, ttl_ms: int) -> Step[None]:
         """Break the lease before the value is written, so that no older load can follow it."""
         life = ("PX", ttl_ms) if ttl_ms else ()
-        yield commands([("UNLINK", self.keys.lease(key)), ("SET", self.keys.entry(key), entry, *life)])
+        written = ("SET", self.keys.entry(key), entry, *life)
+        yield self._send([(("UNLINK", self.keys.lease(key)), written)])
 
     def release(self, key: str, lease: bytes) -> Step[None]:
         """See `Provider.release`."""
-        yield commands([self._call(RELEASE, (self.keys.lease(key),), lease)])
+        yield self._send([(self._call(RELEASE, (self.keys.lease(key),), lease),)])
 
     # --- invalidating ----------------------------------------------------------------------------
 
-    def invalidate(self, invalidations: Sequence[Invalidation], parts: Sequence[Invalidation]) -> Exchange:
+    def invalidate(self, invalidations: Sequence[Invalidation], parts: Sequence[Invalidation]) -> Any:
         """Guards, row fences, versions, keys with leases, journal: in this order, on one connection.
 
         *parts* are the invalidations as the journal takes them.
@@ -245,9 +264,9 @@ class Steps:
         places = replies[len(replies) - len(parts) :]
         return [journal_id(place.decode(), part.id) for place, part in zip(places, parts, strict=True)]
 
-    def drop_guard(self) -> Exchange:
+    def drop_guard(self) -> Any:
         """Remove what lies in the guard's place and is none: a bump makes one without epoch, which is safe."""
-        return commands([("UNLINK", self.keys.guard)])
+        return self._send([(("UNLINK", self.keys.guard),)])
 
 
 def _begun(claim: Claim, snapshot: Snapshot, places: Mapping[TagId, int], holder: Any, head: Any) -> Begun:

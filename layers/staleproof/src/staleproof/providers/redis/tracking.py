@@ -113,10 +113,10 @@ class Tracker:
                 self._disconnect()
 
     def _connect(self) -> None:
-        self._connection = self._provider.connections.apart(protocol=3)
+        journal = self._provider.keys.journal
+        self._connection = self._provider.connections.apart(name=journal, protocol=3)
         self._connection.connect()
         self._connection._parser.set_invalidation_push_handler(lambda _: _PUSHED)  # noqa: SLF001 - no public way
-        journal = self._provider.keys.journal
         self._ask("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", journal)
         self.connected = True
 

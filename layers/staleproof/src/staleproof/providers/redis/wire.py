@@ -68,6 +68,16 @@ class Wire:
         self._send(packed)
         return self._reply() if replies is None else [self._reply() for _ in range(replies)]
 
+    def send(self, packed: bytes) -> None:
+        """Send *packed*; the replies are for `receive`. Raises as `exchange` does."""
+        if not self.opened:
+            self._open()
+        self._send(packed)
+
+    def receive(self, replies: int) -> list[Any]:
+        """Return so many *replies* to what was sent; raises as `exchange` does."""
+        return [self._reply() for _ in range(replies)]
+
     def _reply(self) -> Any:
         reply = self._gets(False)  # noqa: FBT003 - hiredis's own signature: do not decode
         while reply is NOT_ENOUGH_DATA:
