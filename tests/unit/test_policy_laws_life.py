@@ -172,6 +172,21 @@ def test_a_prolonging_that_fails_is_no_failure_of_the_read(stand: Callable[..., 
     assert it.source.calls == 1
 
 
+# --- lease ------------------------------------------------------------------------------------------
+
+
+def test_a_load_that_takes_longer_than_its_lease_is_not_stored(stand: Callable[..., Stand]) -> None:
+    """Its value is served; others may have taken over since."""
+    it = stand(lease=5)
+    it.source.takes = 5.001
+    assert it.read() == 1
+    assert it.entry() is None
+    assert dict(it.statistics.unstored) == {"lease": 1}
+    it.source.takes = 4.999
+    it.read()
+    assert it.entry() is not None
+
+
 # --- jitter -----------------------------------------------------------------------------------------
 
 

@@ -410,3 +410,38 @@ def test_loads_ahead_in_a_load_serve_the_outer_one(stand: Callable[..., Stand]) 
     it.settle()
     assert value == 11
     assert it.read() == 2
+
+
+@pytest.mark.parametrize("staleness", [0, 5, 1_000])
+def test_near_copies_hide_no_load_ahead(stand: Callable[..., Stand], staleness: float) -> None:
+    """A copy in the process ends when the value is due: its next reader asks the server, and sets the load going."""
+    it = stand(ttl=100, refresh_ahead=0.8, staleness=staleness)
+    it.read()
+    it.read()
+    it.source.value = 2
+    it.clock.advance(79)
+    assert it.read() == 1
+    it.settle()
+    assert it.source.calls == 1
+    it.clock.advance(1)
+    assert it.read() == 1
+    it.settle()
+    assert it.source.calls == 2
+    assert it.read() == 2
+
+
+@pytest.mark.parametrize("staleness", [0, 1_000])
+def test_near_copies_hide_no_probabilistic_load_ahead(stand: Callable[..., Stand], staleness: float) -> None:
+    """It may be due from some time before its end: from then on each read is asked."""
+    it = stand(ttl=100, xfetch=1.0, staleness=staleness)
+    it.source.takes = 2.0
+    it.core.draw = lambda: exp(-5)  # 5 times the cost ahead: at 90 s
+    it.read()
+    it.clock.advance(87)
+    it.read()
+    it.settle()
+    assert it.source.calls == 1
+    it.clock.advance(1.01)
+    it.read()
+    it.settle()
+    assert it.source.calls == 2
