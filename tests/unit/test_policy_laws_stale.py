@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from math import exp
+from math import exp, log
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -432,16 +432,16 @@ def test_near_copies_hide_no_load_ahead(stand: Callable[..., Stand], staleness: 
 
 @pytest.mark.parametrize("staleness", [0, 1_000])
 def test_near_copies_hide_no_probabilistic_load_ahead(stand: Callable[..., Stand], staleness: float) -> None:
-    """It may be due from some time before its end: from then on each read is asked."""
+    """A copy stands in until one of twenty readers would load; from then on each of them is asked."""
     it = stand(ttl=100, xfetch=1.0, staleness=staleness)
     it.source.takes = 2.0
-    it.core.draw = lambda: exp(-5)  # 5 times the cost ahead: at 90 s
+    it.core.draw = lambda: 0.04
     it.read()
-    it.clock.advance(87)
+    it.clock.advance(98 - 2.0 * log(20) - TICK)
     it.read()
     it.settle()
     assert it.source.calls == 1
-    it.clock.advance(1.01)
+    it.clock.advance(2 * TICK)
     it.read()
     it.settle()
     assert it.source.calls == 2
