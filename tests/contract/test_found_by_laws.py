@@ -8,7 +8,9 @@ from staleproof import MISSING, Cache, Policy
 from staleproof.cache.patience import Patience
 from staleproof.policies.expiration import EARLY, due_from_ms, is_due
 from staleproof.providers.memory import MemoryProvider
+from staleproof.providers.tiered import TieredProvider
 from staleproof.testing import ManualClock
+from staleproof.testing.examples import MINUTE
 
 
 def test_namespaces_have_keys_of_their_own() -> None:
@@ -65,6 +67,28 @@ def test_a_moment_from_which_an_entry_may_be_due() -> None:
     assert due_from_ms(random, 1_000, 101_000, 10**9) == 1_000
     assert due_from_ms(ahead, 1_000, 0, 0) == 0
     assert due_from_ms(Policy(), 1_000, 2_000, 10**9) == 2_000
+
+
+def test_whoever_holds_a_keys_lease_reads_past_the_tier() -> None:
+    """What another stored under the lease before us is not journalled yet: a change must see it all the same."""
+    server = MemoryProvider("shop")
+    tier, other = TieredProvider(server), Cache(server)
+    Cache(tier).put("key", "old")
+    assert Cache(tier).get("key") == "old"
+    seen: list[str] = []
+    before = server.read("key", [])[0]
+    other.update("key", lambda _: "new")
+    after = server.read("key", [])[0]
+    server.put("key", before or b"", MINUTE)
+    assert Cache(tier).get("key") == "old"  # near again, in step with the journal
+    server.put("key", after or b"", MINUTE)  # as it is between a store and its record
+
+    def change(value: str) -> str:
+        seen.append(value)
+        return f"{value}er"
+
+    Cache(tier).update("key", change)
+    assert (seen, other.get("key")) == (["new"], "newer")
 
 
 def test_patience_ends_though_the_clock_stands_still() -> None:

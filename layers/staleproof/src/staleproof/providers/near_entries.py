@@ -12,6 +12,8 @@ whoever fills it tells no journal.
   journal from before the read, or from before the versions were captured that it was loaded under (`NearStore.insert`).
 * **Nothing that lags goes into a load**: while a load of this process is under way, every read asks the journal,
   whatever the bound (decision 14).
+* **Whoever holds a key's lease** reads the remote provider's entry: he may be about to change it, and the last change
+  of another is told to the journal only after it was stored.
 * **Whoever follows the journal through this provider** counts on answers that are no older than what he was told: what
   a page names that was handed out goes at once (`told`), and where an end was handed out, the journal is read to there.
 * **What ends without a word** ends near, too: at the entry's own end, or after *life*, which covers what an entry does
@@ -20,7 +22,7 @@ whoever fills it tells no journal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.entry import Entry, decode
 from staleproof.errors import ProviderRejectedError
@@ -54,6 +56,13 @@ MAX_LOADS = 10_000
 """Loads under way of which the ticket is remembered; the values of others are not kept near at once."""
 
 
+class Load(NamedTuple):
+    """A load under way: the name of its lease, and the place in the journal from before its versions were captured."""
+
+    lease: bytes
+    ticket: Position
+
+
 class NearEntries:
     """Entries that follow the remote provider's journal; for the arguments see `TieredProvider`."""
 
@@ -63,7 +72,7 @@ class NearEntries:
         self._clock = local.clock
         self._staleness = staleness
         self._life = life
-        self._loads: Store[bytes, Position] = Store(eviction="fifo", max_entries=MAX_LOADS, clock=self._clock)
+        self._loads: Store[str, Load] = Store(eviction="fifo", max_entries=MAX_LOADS, clock=self._clock)
 
     def in_step(self) -> Step[bool]:
         """Say whether what is near may answer a read that begins now, after asking the journal if need be."""
@@ -107,8 +116,8 @@ class NearEntries:
                 self.local.forget(record, place)
 
     def found(self, key: str, tags: Sequence[TagId]) -> Observed | None:
-        """Return what is near for *key*, if it knows every one of *tags*."""
-        copy = self.local.copies.get(key)
+        """Return what is near for *key*, if it knows every one of *tags* and we do not hold the key's lease."""
+        copy = None if key in self._loads else self.local.copies.get(key)
         if copy is None or copy.is_over(self._clock.now()):
             return None
         copy.used = True
@@ -131,24 +140,26 @@ class NearEntries:
         if isinstance(judge(observed.entry, own, found.ids, found.named, now_ms), Entry):
             self._keep(key, observed.entry or b"", found, ticket)
 
-    def note_load(self, lease: bytes, ticket: Position, begun: Begun, lease_ms: int) -> None:
+    def note_load(self, key: str, lease: bytes, ticket: Position, begun: Begun, lease_ms: int) -> None:
         """Remember the place in the journal from before a load's versions were captured."""
         if begun.leased:
-            self._loads.set(lease, ticket, ttl=lease_ms / 1_000)
+            self._loads.set(key, Load(lease, ticket), ttl=lease_ms / 1_000)
 
     def settle(self, key: str, entry: bytes, lease: bytes, *, stored: bool) -> None:
         """End a load, and keep near what it stored."""
-        ticket = self._loads.peek(lease)
-        self.end_load(lease)
+        load = self._loads.peek(key)
+        self.end_load(key, lease)
         found = decode(entry) if stored else None
         if stored:
             self.local.discard(key)
-        if found is not None and ticket is not None:
-            self._keep(key, entry, found, ticket)
+        if found is not None and load is not None and load.lease == lease:
+            self._keep(key, entry, found, load.ticket)
 
-    def end_load(self, lease: bytes) -> None:
+    def end_load(self, key: str, lease: bytes) -> None:
         """Forget a load, which stored nothing or is done."""
-        self._loads.delete(lease)
+        load = self._loads.peek(key)
+        if load is not None and load.lease == lease:
+            self._loads.delete(key)
 
     def _is_loading(self) -> bool:
         if len(self._loads):

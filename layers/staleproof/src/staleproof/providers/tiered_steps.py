@@ -129,7 +129,7 @@ class TieredSteps:
         ticket = self.local.position()
         begun: list[Begun] = yield lambda remote: remote.begin_many(claims, lease_ms, tag_ttl_ms, guard=guard)
         for claim, each in zip(claims, begun, strict=True):
-            self._near.note_load(claim.lease, ticket, each, lease_ms)
+            self._near.note_load(claim.key, claim.lease, ticket, each, lease_ms)
         return begun
 
     def begin(
@@ -138,7 +138,7 @@ class TieredSteps:
         """See `Provider.begin`."""
         ticket = self.local.position()
         begun: Begun = yield lambda remote: remote.begin(key, tags, lease, lease_ms, tag_ttl_ms, guard=guard)
-        self._near.note_load(lease, ticket, begun, lease_ms)
+        self._near.note_load(key, lease, ticket, begun, lease_ms)
         return begun
 
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:
@@ -156,7 +156,7 @@ class TieredSteps:
 
     def release(self, key: str, lease: bytes) -> Step[None]:
         """See `Provider.release`."""
-        self._near.end_load(lease)
+        self._near.end_load(key, lease)
         yield lambda remote: remote.release(key, lease)
 
     def put(self, key: str, entry: bytes, ttl_ms: int) -> Step[None]:
