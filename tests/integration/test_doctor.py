@@ -17,7 +17,7 @@ from local.conditions import wait_until
 from local.loopback import free_port
 from local.supervisor import Supervisor
 from local.valkey import Valkey
-from staleproof import Cache, Policy
+from staleproof import Cache, Policy, ProviderUnavailableError
 from staleproof.cli.doctor import EXAMPLES
 from staleproof.cli.doctor_commands import USES
 from staleproof.cli.program import program
@@ -295,11 +295,12 @@ def test_every_node_of_a_cluster_may_be_examined(owner: Supervisor) -> None:
     for client in clients:
         wait_until(partial(is_whole, client), "the cluster is whole")
     for node in nodes:
-        found = examined(node.url, "--namespace", "shop")
+        found = examined(f"{node.url}?cluster=true", "--namespace", "shop")
         assert found["cluster"][0]["found"] == "cluster mode is on, 2 shards"
-        assert severities(found)["permissions"] == "ok"
-        assert severities(found)["lua"] == "ok"
-        assert severities(found)["journal"] == "ok"
+        fine = {name for name, worst in severities(found).items() if worst == "ok"}
+        assert fine >= {"cluster", "permissions", "lua", "tracking", "paths", "journal"}
+        (unaware,) = examined(node.url, code=2)["cluster"]
+        assert unaware["fix"] == "add cluster=true to the query of the address"
     (refused,) = examined(f"{nodes[0].url[:-1]}3", code=2)["reach"]
     assert refused["fix"] == "end the address in /0, the only database"
     for client in clients:
@@ -359,6 +360,12 @@ def test_what_is_not_reached_is_told(secure: DebianRedis, make: Any, found: str,
     assert list(told) == ["reach"]
     assert found in told["reach"][0]["found"]
     assert fix in told["reach"][0]["fix"]
+
+
+def test_an_address_that_expects_a_cluster_is_told(server: Valkey) -> None:
+    """A cache that looks for shards finds none."""
+    (told,) = examined(f"{server.url}?cluster=true", code=2)["cluster"]
+    assert told["fix"] == "take cluster=true out of the address"
 
 
 def test_a_server_without_tls_is_told(server: Valkey) -> None:
@@ -478,3 +485,7 @@ def use_everything(url: str) -> None:
     provider.forget("us-east-1")
     provider.trim(1_000)
     provider.close()
+    waiting = RedisProvider.from_url(url, namespace="shop", durability="replicated")
+    with pytest.raises(ProviderUnavailableError, match="no replica is online"):
+        waiting.invalidate([Invalidation(id=new_id(), origin="x", namespace="shop", tags=("a",), at_ms=1)])
+    waiting.close()

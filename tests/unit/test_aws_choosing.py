@@ -125,9 +125,7 @@ def test_memcached_has_addresses_of_its_own() -> None:
         address(cluster("shop"), user="app")
 
 
-@pytest.mark.parametrize(
-    "held", [cluster("shop"), sharded("shop"), serverless("shop")], ids=["memcached", "cluster", "serverless"]
-)
+@pytest.mark.parametrize("held", [cluster("shop"), serverless("shop", Engine="memcached")])
 def test_what_has_no_provider_yet_is_told(held: dict[str, Any]) -> None:
     """The description says what it is; a cache of ours over it says that it cannot be made."""
     cache = describe("shop", client=Account(held).client)

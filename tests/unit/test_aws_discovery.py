@@ -11,6 +11,8 @@ from staleproof import AsyncCache, Cache, ConfigurationError, ProviderUnavailabl
 from staleproof.aws import describe
 from staleproof.aws.description import CacheUser, Endpoint, Membership
 from staleproof.aws.iam import IamCredentials
+from staleproof.providers.redis.async_cluster_connections import AsyncClusterConnections
+from staleproof.providers.redis.cluster_connections import ClusterConnections
 from tests.unit.aws_shapes import Recording, refusal
 from tests.unit.elasticache_account import (
     DOMAIN,
@@ -264,6 +266,17 @@ def test_a_cache_is_made_of_a_name(face: Any) -> None:
     assert isinstance(connections._credentials, IamCredentials)
     assert (connections._credentials.cache, connections._credentials.user) == ("shop", "app")
     assert cache.provider.reader.connections.where == f"replica.shop.{DOMAIN}:6379"
+
+
+@FACES
+@pytest.mark.parametrize("held", [sharded("shop", UserGroupIds=["g"]), serverless("shop", UserGroupId="g")])
+def test_a_cluster_is_made_of_a_name(face: Any, held: dict[str, Any]) -> None:
+    """Shards and serverless caches are asked as clusters, with the same credentials for every node."""
+    cache = made(face, Account(held, user("app", "iam", "g")))
+    connections: Any = cache.provider.connections
+    kind = ClusterConnections if face is Cache else AsyncClusterConnections
+    assert type(connections) is kind
+    assert connections._endpoint._credentials.serverless is ("ServerlessCacheName" in held)
 
 
 @FACES

@@ -33,7 +33,7 @@ def of_url(url: str, *, timeout: float, horizon: float) -> Providers:
     """Return the namespaces of the server at *url*, which share its connections.
 
     Args:
-        url: of the server.
+        url: of the server; it may say who to be, see `staleproof.aws.address`.
         timeout: seconds to wait for it.
         horizon: seconds that a journal reaches back for near caches.
 
@@ -44,8 +44,9 @@ def of_url(url: str, *, timeout: float, horizon: float) -> Providers:
         from staleproof.providers.memory import MemoryProvider  # noqa: PLC0415 - only what is used is imported
 
         return Providers(MemoryProvider)
-    from staleproof.providers.redis import Connections, RedisProvider  # noqa: PLC0415
+    from staleproof import aws  # noqa: PLC0415
+    from staleproof.providers.redis import RedisProvider  # noqa: PLC0415
 
-    connections = Connections(url, timeout=timeout)
+    connections = aws.connections(url, timeout=timeout)
     horizon_ms = round(horizon * 1_000)
     return Providers(lambda namespace: RedisProvider(connections, namespace, horizon_ms=horizon_ms))

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from staleproof.aws.address import Address, parse
     from staleproof.aws.choosing import address_of
-    from staleproof.aws.composition import async_connections, async_provider, connections, locate, provider
+    from staleproof.aws.composition import async_provider, connections, locate, provider
     from staleproof.aws.description import CacheDescription
     from staleproof.aws.discovery import describe
     from staleproof.aws.iam import IamCredentials
@@ -24,7 +24,6 @@ _HOMES = {
     "IamCredentials": "iam",
     "SecretCredentials": "secret",
     "address_of": "choosing",
-    "async_connections": "composition",
     "async_provider": "composition",
     "connections": "composition",
     "describe": "discovery",
@@ -39,7 +38,6 @@ __all__ = [
     "IamCredentials",
     "SecretCredentials",
     "address_of",
-    "async_connections",
     "async_provider",
     "connections",
     "describe",

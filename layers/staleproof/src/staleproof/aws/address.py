@@ -4,8 +4,10 @@
     rediss://iam-user-01@HOST:6379/0?iam=my-cache&serverless=true      for a serverless cache
     rediss://app@HOST:6379/0?secret=prod/cache                         the password lies in Secrets Manager
     rediss://HOST:6379/0?reader=READER_HOST:6379                       with an endpoint of replicas
+    rediss://HOST:6379/0?cluster=true                                  a cluster's configuration endpoint
 
-What is ours in the query is taken out; whatever else stands there is the client library's. One text, so that it fits
+`cluster=` is read by the provider itself (`staleproof.providers.redis.endpoint`). What is ours in the query is taken
+out; whatever else stands there is the client library's. One text, so that it fits
 wherever an address does: a variable, a parameter, a settings file, a further provider. Nothing in it is secret but a
 password. Nothing is asked or connected here.
 """

@@ -75,10 +75,6 @@ def supported(cache: CacheDescription) -> CacheDescription:
     """
     if cache.engine == MEMCACHED:
         raise ConfigurationError(f"cache {cache.name} is Memcached; caches over it are not supported yet")
-    if cache.cluster:
-        raise ConfigurationError(
-            f"cache {cache.name} spreads its keys over shards (cluster mode); caches over it are not supported yet"
-        )
     return cache
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from staleproof.aws.address import parse
 
 if TYPE_CHECKING:
-    from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
-    from staleproof.providers.redis.async_connections import AsyncConnections
+    from staleproof.providers.redis import AsyncRedisProvider, ClusterConnections, RedisProvider
     from staleproof.providers.redis.connections import Connections
-    from staleproof.providers.redis.incarnation import Restarts
+
+MAX_CONNECTIONS = 64
 
 
 def locate(name: str, *, user: str | None = None, secret_id: str | None = None, client: Any = None) -> str:
@@ -26,61 +26,43 @@ def locate(name: str, *, user: str | None = None, secret_id: str | None = None, 
     return address_of(supported(describe(name, client=client)), user=user, secret_id=secret_id)
 
 
-def connections(url: str, *, timeout: float, max_connections: int) -> Connections:
-    """Return connections to *url*, which may say more than the client library knows; see `staleproof.aws.address`.
+def connections(
+    url: str, *, timeout: float, max_connections: int = MAX_CONNECTIONS
+) -> Connections | ClusterConnections:
+    """Return connections that several namespaces may share; *url* may say all that `staleproof.aws.address` knows.
 
     Raises:
         ConfigurationError: the address contradicts itself.
     """
-    from staleproof.providers.redis.connections import Connections  # noqa: PLC0415 - needs the extra `redis`
+    from staleproof.providers.redis import ClusterConnections, Connections  # noqa: PLC0415 - needs the extra `redis`
+    from staleproof.providers.redis.endpoint import without_cluster  # noqa: PLC0415
 
     address = parse(url)
-    return Connections(
-        address.url, timeout=timeout, max_connections=max_connections, credentials=address.credentials
-    )
+    place, clustered = without_cluster(address.url)
+    make = ClusterConnections if clustered else Connections
+    return make(place, timeout=timeout, max_connections=max_connections, credentials=address.credentials)
 
 
-def async_connections(url: str, *, timeout: float, max_connections: int) -> AsyncConnections:
-    """Return the same for asyncio."""
-    from staleproof.providers.redis.async_connections import AsyncConnections  # noqa: PLC0415
+def provider(url: str, **options: Any) -> RedisProvider:
+    """Return the blocking provider at *url*, with that of its replicas if the address names them.
 
-    address = parse(url)
-    return AsyncConnections(
-        address.url, timeout=timeout, max_connections=max_connections, credentials=address.credentials
-    )
-
-
-def provider(
-    url: str, *, namespace: str, timeout: float, max_connections: int, restarts: Restarts = "trust"
-) -> RedisProvider:
-    """Return the blocking provider of *namespace* at *url*, with that of its replicas if the address names them."""
+    Args:
+        url: its address.
+        options: what else `RedisProvider.from_url` takes, the namespace at least.
+    """
     from staleproof.providers.redis import RedisProvider  # noqa: PLC0415
-    from staleproof.providers.redis.connections import Connections  # noqa: PLC0415
 
     address = parse(url)
-    places = [
-        Connections(each, timeout=timeout, max_connections=max_connections, credentials=address.credentials)
-        for each in (address.url, address.reader_url)
-        if each is not None
-    ]
-    reader = RedisProvider(places[1], namespace) if len(places) > 1 else None
-    return RedisProvider(places[0], namespace, reader=reader, restarts=restarts)
+    return RedisProvider.from_url(
+        address.url, reader_url=address.reader_url, credentials=address.credentials, **options
+    )
 
 
-def async_provider(
-    url: str, *, namespace: str, timeout: float, max_connections: int, restarts: Restarts = "trust"
-) -> AsyncRedisProvider:
+def async_provider(url: str, **options: Any) -> AsyncRedisProvider:
     """Return the same for asyncio."""
     from staleproof.providers.redis import AsyncRedisProvider  # noqa: PLC0415
-    from staleproof.providers.redis.async_connections import AsyncConnections  # noqa: PLC0415
 
     address = parse(url)
-    places = [
-        AsyncConnections(
-            each, timeout=timeout, max_connections=max_connections, credentials=address.credentials
-        )
-        for each in (address.url, address.reader_url)
-        if each is not None
-    ]
-    reader = AsyncRedisProvider(places[1], namespace) if len(places) > 1 else None
-    return AsyncRedisProvider(places[0], namespace, reader=reader, restarts=restarts)
+    return AsyncRedisProvider.from_url(
+        address.url, reader_url=address.reader_url, credentials=address.credentials, **options
+    )

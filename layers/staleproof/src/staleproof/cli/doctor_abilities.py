@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from staleproof.cli.doctor_finding import Finding, fault, fine, note
+from staleproof.cli.doctor_patient import denied
 from staleproof.keys import Keyspace
 
 if TYPE_CHECKING:
@@ -22,19 +23,26 @@ SERVERLESS = (
 
 
 def cluster(patient: Patient) -> Iterator[Finding]:
-    """Say whether keys are spread over shards, and whether all of them answer."""
+    """Say whether keys are spread over shards, whether all of them answer, and whether the address knows."""
     patient.measured["cluster"] = patient.cluster
-    database = patient.connections.apart().db
-    if not patient.cluster:
+    if patient.cluster:
+        yield from _shards(patient)
+    elif patient.clustered:
+        means = "a cache asks for the shards, and there are none"
+        yield fault("cluster", "cluster mode is off", means, "take cluster=true out of the address")
+    else:
         yield fine("cluster", "cluster mode is off")
-        return
-    if database:
-        fix = "end the address in /0, or in nothing"
-        yield fault("cluster", f"database {database} in cluster mode", "there is only database 0", fix)
+
+
+def _shards(patient: Patient) -> Iterator[Finding]:
     state = _cluster_info(patient)
-    if not state:
-        yield note("cluster", "cluster mode is on", "the state of its shards is not told")
-    elif state.get("cluster_state") != "ok":
+    shards = f"cluster mode is on, {state.get('cluster_size', '?')} shards"
+    if not patient.clustered:
+        means = "keys of other shards cannot be reached, and no entry together with its tags"
+        yield fault("cluster", shards, means, "add cluster=true to the query of the address")
+    if denied(patient.ask("CLUSTER", "SLOTS")):
+        yield fault("cluster", shards, "which shard has which key stays unknown", "allow +cluster|slots")
+    if state.get("cluster_state", "ok") != "ok":
         found = f"cluster mode is on, {state.get('cluster_slots_ok', '?')} of 16384 slots are served"
         yield fault(
             "cluster",
@@ -42,8 +50,8 @@ def cluster(patient: Patient) -> Iterator[Finding]:
             "keys of the others cannot be read or written",
             "see to the shards that are down",
         )
-    else:
-        yield fine("cluster", f"cluster mode is on, {state.get('cluster_size', '?')} shards")
+    elif patient.clustered:
+        yield fine("cluster", shards)
 
 
 def _cluster_info(patient: Patient) -> dict[str, str]:
@@ -67,7 +75,8 @@ def scripts(patient: Patient) -> Iterator[Finding]:
 def tracking(patient: Patient) -> Iterator[Finding]:
     """Say whether the server pushes what changes, for near caches that follow without asking."""
     journal = Keyspace(patient.namespace or patient.probe).journal
-    connection = patient.connections.apart(protocol=3)
+    holder = patient.holder(journal) if patient.cluster else patient.connections
+    connection = holder.apart(protocol=3)
     try:
         connection.connect()
         for command in (("ON", "BCAST", "PREFIX", journal), ("OFF",)):

@@ -83,6 +83,7 @@ ZRANGEBYSCORE <ranks> 0 1
 ZREMRANGEBYSCORE <ranks> 0 0""",
         needed=False,
     ),
+    Use("durability='replicated'", "WAIT 0 1", needed=False),
     Use("listing keys", "SCAN 0 MATCH <text> COUNT 1", needed=False),
     Use(
         "forgetting",

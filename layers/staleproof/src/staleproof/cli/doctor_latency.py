@@ -45,8 +45,8 @@ def latency(patient: Patient, samples: int) -> Iterator[Finding]:
         )
     else:
         yield fine("latency", found)
-    if patient.cluster:
-        yield note("paths", "reading and storing were not measured in cluster mode")
+    if patient.cluster and not patient.clustered:
+        yield note("paths", "reading and storing were not measured: the address does not say cluster=true")
     else:
         yield from _paths(patient, max(1, samples // ROUNDS_FOR_PATHS))
 
@@ -88,9 +88,9 @@ class Path:
     """The steps of a cache, on a key of its own; invalidations go to a namespace of their own, and its journal."""
 
     def __init__(self, patient: Patient) -> None:
-        self._connections = patient.connections
-        self._own = RedisProvider(patient.connections, patient.probed.namespace)
-        self._apart = RedisProvider(patient.connections, patient.probe)
+        self._patient = patient
+        self._own = RedisProvider(patient.library, patient.probed.namespace)
+        self._apart = RedisProvider(patient.library, patient.probe)
         self._key = f"{patient.probe}:value"
         self._tags = [tag_id(f"{patient.probe}:{n}") for n in range(2)]
         self._lease = os.urandom(16)
@@ -115,16 +115,9 @@ class Path:
     def clean(self) -> None:
         """Remove everything, as far as it is allowed."""
         own, apart = self._own.keys, self._apart.keys
-        names: list[Any] = [own.entry(self._key), own.lease(self._key), *map(own.version, self._tags)]
-        names += [apart.guard, apart.journal]
-        unlink(self._connections, names)
-
-
-def unlink(connections: Any, names: list[Any]) -> None:
-    """Remove *names*, as far as it is allowed."""
-    from staleproof.providers.redis.exchange import commands  # noqa: PLC0415
-
-    connections.exchange(commands([("UNLINK", each) for each in names]))
+        names = [own.entry(self._key), own.lease(self._key), *map(own.version, self._tags)]
+        for name in (*names, apart.guard, apart.journal):
+            self._patient.ask_all([("UNLINK", name)], name)
 
 
 def _timed(rounds: int, step: Callable[[], Any]) -> tuple[float, float]:

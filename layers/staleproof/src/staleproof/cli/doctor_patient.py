@@ -15,7 +15,9 @@ from redis.exceptions import MovedError, NoPermissionError, ResponseError
 from staleproof import aws
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.keys import Keyspace
+from staleproof.providers.redis.cluster_connections import ClusterConnections
 from staleproof.providers.redis.connections import Connections
+from staleproof.providers.redis.endpoint import without_cluster
 from staleproof.providers.redis.exchange import commands
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class Patient:
         clock: the source of time.
 
     Attributes:
+        url: as the client library takes it.
+        clustered: whether the address says that it leads to a cluster.
         measured: figures for machines, by name.
 
     Raises:
@@ -55,11 +59,12 @@ class Patient:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.address = aws.parse(url)
+        self.url, self.clustered = without_cluster(self.address.url)
         self.timeout = timeout
         self.namespace = namespace
         self.description = description
         self.clock = clock
-        self.connections = self._connections(self.address.url)
+        self.connections = self._connections(self.url)
         self.measured: dict[str, Any] = {}
         self._nodes: dict[str, Connections] = {}
         self.probe = f"doctor-{secrets.token_hex(6)}"
@@ -77,12 +82,12 @@ class Patient:
     @property
     def tls(self) -> bool:
         """Whether it is asked over TLS."""
-        return self.address.url.startswith("rediss://")
+        return self.url.startswith("rediss://")
 
     @property
     def local(self) -> bool:
         """Whether it is on this machine."""
-        return self.address.url.startswith("unix://") or self.where.startswith(LOOPBACK)
+        return self.url.startswith("unix://") or self.where.startswith(LOOPBACK)
 
     @property
     def serverless(self) -> bool:
@@ -119,18 +124,30 @@ class Patient:
         """Return the answers to *several* commands in one exchange, from the node that holds *key*; raises as `ask`."""
         exchange = commands(several)
         if key is not None and self.cluster:
-            return self._holder(key).exchange(exchange)
+            return self.holder(key).exchange(exchange)
         return self.connections.exchange(exchange)
 
-    def _holder(self, key: bytes) -> Connections:
+    def holder(self, key: bytes) -> Connections:
         """Return connections to the node that holds *key*, which any other node names."""
         (reply,) = self.connections.exchange(commands([("TYPE", key)]))
         if not isinstance(reply, MovedError):
             return self.connections
         place = f"{reply.host}:{reply.port}"
         if place not in self._nodes:
-            self._nodes[place] = self._connections(_moved(self.address.url, place))
+            self._nodes[place] = self._connections(_moved(self.url, place))
         return self._nodes[place]
+
+    @cached_property
+    def library(self) -> Connections | ClusterConnections:
+        """Connections as an application would have them, to one server or to the whole cluster."""
+        if not self.clustered:
+            return self.connections
+        return ClusterConnections(
+            self.url,
+            timeout=self.timeout,
+            max_connections=MAX_CONNECTIONS,
+            credentials=self.address.credentials,
+        )
 
     @cached_property
     def info(self) -> dict[str, str]:
@@ -148,7 +165,7 @@ class Patient:
 
     def close(self) -> None:
         """Close every connection."""
-        for each in (self.connections, *self._nodes.values()):
+        for each in (self.connections, *self._nodes.values(), self.__dict__.get("library", self.connections)):
             each.close()
 
 

@@ -191,4 +191,4 @@ def identity(patient: Patient) -> Iterator[Finding]:
 
 def _secret(patient: Patient) -> bool:
     """Say whether connections prove anything."""
-    return patient.address.credentials is not None or "@" in patient.address.url
+    return patient.address.credentials is not None or "@" in patient.url
