@@ -275,8 +275,9 @@ def test_a_cluster_is_made_of_a_name(face: Any, held: dict[str, Any]) -> None:
     cache = made(face, Account(held, user("app", "iam", "g")))
     connections: Any = cache.provider.connections
     kind = ClusterConnections if face is Cache else AsyncClusterConnections
+    credentials: Any = connections._endpoint._credentials
     assert type(connections) is kind
-    assert connections._endpoint._credentials.serverless is ("ServerlessCacheName" in held)
+    assert credentials.serverless is ("ServerlessCacheName" in held)
 
 
 @FACES
