@@ -7,7 +7,7 @@ Lambda handler), a new loop starts with no connections instead of another loop's
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ProviderError, ProviderUnavailableError
@@ -57,7 +57,7 @@ class Wire(NamedTuple):
 
 async def connect(member: Member, tls: ssl.SSLContext | None) -> Wire:
     """Return a connection to the address that discovery told, or else to the name."""
-    options = {} if tls is None else {"ssl": tls, "server_hostname": member.host}
+    options: dict[str, Any] = {} if tls is None else {"ssl": tls, "server_hostname": member.host}
     if member.ip and member.ip != member.host:
         try:
             return Wire(*await asyncio.open_connection(member.ip, member.port, **options))

@@ -14,10 +14,10 @@ reach, without being looked for; and what it owned all the time stays.
 * **Check.** Every exchange with a node ends with a look at its charter: 32 random bits and the item's cas, a line of
   thirty bytes. If it is not the charter that the names were made by, the answers are thrown away and the step is run
   again by the new one.
-* **Adoption.** Whoever learns of a new ring first writes the charters of all nodes, of the old ring and of the new one;
-  only then he marks them *complete* and uses the ring. So while one client uses the new ring, no client of the old
-  one can finish anything on a node unnoticed.
-* **In doubt, nothing.** A charter that is lost (a restart, a flush) is written anew with a fresh token, also if versions
+* **Adoption.** Whoever learns of a new ring first writes the charters of all nodes, of the old ring and of the new;
+  only then he marks them *complete* and uses the ring. So while one client uses the new ring, no client of the old one
+  can finish anything on a node unnoticed.
+* **In doubt, nothing.** A charter that is lost (a restart, a flush) is written anew with a fresh token, as if versions
   were skipped, since nobody knows what was removed elsewhere meanwhile (P6).
 
 A node that was taken out of the ring and cannot be reached is taken for ended. Should it live on behind a partition, a

@@ -128,7 +128,7 @@ class Membership:
         raise ProviderUnavailableError("memcached: the ring of nodes kept changing; retry")
 
     def _current(self) -> Running[View]:
-        """Return the view; the list of nodes is asked for again now and then, at a use: a frozen process has no threads."""
+        """Return the view; the list of nodes is asked for again at a use: a frozen process has no threads."""
         view, listing = self.view, self._listing
         if view is not None and self._is_due():
             yield from self._members()
@@ -207,10 +207,7 @@ class Membership:
             each.charter and each.charter.version == version and each.charter.complete
             for each in seen.values()
         )
-        former = _former(seen, by_name)
-        if former:
-            seen |= yield from self._seen(list(former.values()))
-        everybody = {name: member for name, member in (by_name | former).items() if name in seen}
+        everybody = yield from self._everybody(by_name, seen)
         for _ in range(TRIES):
             wanted = {
                 name: _next(each.charter, version, ring, complete=is_complete) for name, each in seen.items()
@@ -229,6 +226,16 @@ class Membership:
             yield from self._write({everybody[name]: charter for name, charter in changes.items()}, seen)
             seen = yield from self._seen(list(everybody.values()))
         raise OvertakenError
+
+    def _everybody(self, by_name: Mapping[str, Member], seen: dict[str, _Seen]) -> Running[dict[str, Member]]:
+        """Return all nodes to be told that can be: those of the ring, of the one before, of the one that they know..."""
+        everybody = dict(by_name)
+        while True:
+            former = _former(seen, everybody)
+            if not former:
+                return {name: member for name, member in everybody.items() if name in seen}
+            everybody |= former
+            seen |= yield from self._seen(list(former.values()))
 
     def _version(self, ring: Members, seen: Mapping[str, _Seen], newest: int) -> int:
         """Return the version of *ring*: what discovery says, or for a fixed list, the one after what is in use."""

@@ -9,8 +9,8 @@ is made of one item's compare-and-swap, and of orders that hold on one node:
   where nothing is), then at the lease; if that is ours, it writes by that cas. *Invalidate* removes the lease, then the
   entry. If the lease was still ours when we looked, it is removed after our look at the entry, and so is the entry: the
   write then meets another cas, or nothing, and fails; or it came first, and is removed. *Put* writes in the same order.
-* **Version, fence and guard** of a tag are on one node. *Snapshot* reads them in this order, *invalidate* writes them in
-  the opposite one.
+* **Version, fence and guard** of a tag are on one node. *Snapshot* reads them in this order, *invalidate* writes them
+  in the opposite one.
 * Versions on different nodes are read at different moments. An entry under them is a hit if each of them is what it was
   before the load, at a moment after the read began; so nothing was invalidated in between.
 
