@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from staleproof import MISSING, Cache, Policy
@@ -9,8 +11,11 @@ from staleproof.cache.patience import Patience
 from staleproof.policies.expiration import EARLY, due_from_ms, is_due
 from staleproof.providers.memory import MemoryProvider
 from staleproof.providers.tiered import TieredProvider
-from staleproof.testing import ManualClock
+from staleproof.testing import Chaos, ChaosProvider, ManualClock
 from staleproof.testing.examples import MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_namespaces_have_keys_of_their_own() -> None:
@@ -67,6 +72,37 @@ def test_a_moment_from_which_an_entry_may_be_due() -> None:
     assert due_from_ms(random, 1_000, 101_000, 10**9) == 1_000
     assert due_from_ms(ahead, 1_000, 0, 0) == 0
     assert due_from_ms(Policy(), 1_000, 2_000, 10**9) == 2_000
+
+
+@pytest.mark.parametrize("ahead", [True, False], ids=["ahead of its end", "over"])
+def test_what_another_has_just_renewed_is_not_loaded_again(ahead: bool) -> None:
+    """Of two who saw that a value is to be loaded anew, the second takes what the first stored."""
+    clock = ManualClock()
+    server = MemoryProvider("shop", clock=clock)
+    loads: list[str] = []
+    meanwhile: list[Callable[[], object]] = []
+
+    def between(method: str) -> None:
+        if method == "begin" and meanwhile:
+            meanwhile.pop()()
+
+    def load() -> int:
+        loads.append("")
+        return len(loads)
+
+    def read(cache: Cache) -> int:
+        return cache.get_or_load("key", load)
+
+    policy = Policy(ttl=10, refresh_ahead=0.5) if ahead else Policy(ttl=10, stale_while_revalidate=10)
+    options: dict[str, Any] = {"policy": policy, "clock": clock, "background": False}
+    here = Cache(ChaosProvider(server, Chaos(1), between=between), **options)
+    there = Cache(server, **options)
+    assert read(here) == 1
+    clock.advance(6 if ahead else 11)
+    meanwhile.append(lambda: read(there))
+    read(here)
+    assert len(loads) == 2
+    assert read(here) == 2
 
 
 def test_whoever_holds_a_keys_lease_reads_past_the_tier() -> None:

@@ -51,23 +51,29 @@ def foreseen(call: Call, miss: Miss) -> list[TagId]:
     return list(dict.fromkeys([*call.tags, *predicted]))
 
 
-def renew(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
+def renew(
+    core: Core, call: Call, miss: Miss, ticket: Position | None, outdated: Callable[[], Any]
+) -> Plan[Any]:
     """Load anew if nobody else does; `MISSING` otherwise. There is a value to serve, so nobody waits here."""
-    return (yield from leased(core, call, lambda lease: renew_under(core, call, lease, ticket, outdated)))
+    work = lambda lease: renew_under(core, call, miss, lease, ticket, outdated)  # noqa: E731
+    return (yield from leased(core, call, work))
 
 
 def renew_under(
-    core: Core, call: Call, lease: bytes, ticket: Position | None, outdated: Callable[[], Any]
+    core: Core, call: Call, miss: Miss, lease: bytes, ticket: Position | None, outdated: Callable[[], Any]
 ) -> Plan[Any]:
-    """Take the lease, if it is free, and load."""
+    """Take the lease, if it is free, and load, unless another has renewed it since our look."""
     try:
         begun: Begun = yield claim(call, call.tags, lease)
+    except ProviderRejectedError:
+        return MISSING
     except ProviderUnavailableError:
         core.orphans.put(call.key, lease)
         return MISSING
-    except ProviderRejectedError:
-        return MISSING
     if not begun.leased:
+        return MISSING
+    if is_news(miss, call, begun):
+        yield from give_back(call.key, lease)
         return MISSING
     core.statistics.refreshes += 1
     try:

@@ -35,7 +35,7 @@ from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
 from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderError, ProviderUnavailableError
 from staleproof.policies.expiration import is_due, kept_ms
-from staleproof.policies.judgement import Miss, Partial
+from staleproof.policies.judgement import EXPIRED, Miss, Partial
 from staleproof.policies.policy import IDLE_STEP
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def tend(core: Core, call: Call, hit: Hit, ticket: Position | None) -> Plan[Any]
     due = is_due(policy, entry.born_ms, entry.expires_ms, entry.cost_us, now_ms, core.draw())
     if not due or is_resting(core, call):
         return hit.value
-    renewed = yield from revalidate(core, call, ticket, lambda: hit.value)
+    renewed = yield from revalidate(core, call, Miss(EXPIRED, entry), ticket, hit.value)
     return hit.value if renewed is MISSING else renewed
 
 
@@ -117,22 +117,22 @@ def is_touch_due(core: Core, key: str, idle: float) -> bool:
     return True
 
 
-def revalidate(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
+def revalidate(core: Core, call: Call, miss: Miss, ticket: Position | None, old: Any) -> Plan[Any]:
     """Load anew in the background, or here if there is none and nobody else does; `MISSING` if nothing came of it."""
-    if (yield Depart(call.flight, lambda: renew(core, call, ticket, outdated), overdue(call.policy))):
+    if (yield Depart(call.flight, lambda: renew(core, call, miss, ticket, old), overdue(call.policy))):
         return MISSING
     try:
-        return (yield from renew(core, call, ticket, outdated))
+        return (yield from renew(core, call, miss, ticket, old))
     except ConfigurationError:
         raise
     except Exception:  # noqa: BLE001 - there is a value to serve, and the failure is counted
         return MISSING
 
 
-def renew(core: Core, call: Call, ticket: Position | None, outdated: Callable[[], Any]) -> Plan[Any]:
+def renew(core: Core, call: Call, miss: Miss, ticket: Position | None, old: Any) -> Plan[Any]:
     """Load anew if nobody else does. A loader that fails is left alone for a while, in the background too."""
     try:
-        return (yield from filling.renew(core, call, ticket, outdated))
+        return (yield from filling.renew(core, call, miss, ticket, lambda: old))
     except Exception:
         rest(core, call)
         raise
@@ -150,7 +150,7 @@ def make_up(core: Core, call: Call, miss: Miss, ticket: Position | None) -> Plan
     if policy.stale_while_revalidate and stale.age <= policy.stale_while_revalidate:
         if is_resting(core, call):
             return served(core, stale, "resting")
-        renewed = yield from revalidate(core, call, ticket, lambda: stale.value)
+        renewed = yield from revalidate(core, call, miss, ticket, stale.value)
         return served(core, stale, "revalidating") if renewed is MISSING else renewed
     if is_resting(core, call):
         return served(core, stale, "resting")
