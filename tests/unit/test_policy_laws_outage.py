@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from staleproof import Cache, ProviderRejectedError, ProviderUnavailableError, depends
+from staleproof import MISSING, Cache, ProviderRejectedError, ProviderUnavailableError, depends
 from staleproof.cache.deferred import MAX_RECORDS, Deferred
 from staleproof.errors import CircuitOpenError
 from staleproof.policies.breaker import Breaker
@@ -329,6 +329,21 @@ def test_a_deferred_invalidation_comes_before_the_next_question(
     assert len(it.core.deferred or ()) == 0
     assert it.statistics.fallbacks["deferred"] == 1
     assert it.statistics.invalidations == 1
+
+
+@pytest.mark.parametrize("how", ["flush", "close"])
+def test_deferred_invalidations_are_applied_without_a_read(stand: Callable[..., Stand], how: str) -> None:
+    """A process that reads no more applies them by `flush`, and before it closes; until then they stay."""
+    it = stand({"unreachable": "defer", "breaker": Breaker(0)})
+    it.read()
+    it.server.go()
+    it.source.value = 2
+    it.cache.invalidate("t")
+    assert not it.cache.flush()
+    it.server.come()
+    assert it.cache.flush() if how == "flush" else it.cache.close() is None
+    assert len(it.core.deferred or ()) == 0
+    assert it.another().cache.get("k", tags=["t"]) is MISSING
 
 
 def test_deferred_invalidations_are_bounded(stand: Callable[..., Stand]) -> None:

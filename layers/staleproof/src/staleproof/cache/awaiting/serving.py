@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
 from staleproof.cache import nesting, plans, reading, serving_many, writing
 from staleproof.cache.async_drivers import AsyncDriver
-from staleproof.cache.commands import Invalidate
+from staleproof.cache.commands import FindEnd, Invalidate
 from staleproof.cache.core import Hit
 from staleproof.cache.face import DEFAULT_CODEC, Face
 from staleproof.cache.missing import MISSING
@@ -184,8 +185,16 @@ class Serving(Face):
         """Put one question to the server."""
         return await self.driver.ask(command)
 
+    async def flush(self) -> bool:
+        """Apply invalidations that were deferred, now; say whether none is left."""
+        with suppress(ProviderUnavailableError):
+            if self.core.deferred:
+                await self.driver.ask(FindEnd())  # whatever is asked, they go first
+        return not self.core.deferred
+
     async def close(self) -> None:
-        """Close the provider's connections; a later call opens them again."""
+        """Apply what was deferred if the server is there, and close its connections; a later call opens them again."""
+        await self.flush()
         await self.provider.close()
         for sibling in self._siblings.values():
             await sibling.close()

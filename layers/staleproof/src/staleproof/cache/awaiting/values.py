@@ -141,6 +141,9 @@ class Values(Serving):
     ) -> Any:
         """Replace the value under *key* by `change(value)`, in one step for everybody else; return what is stored then.
 
+        Near copies of the old value are told right after it. If the server goes away just between, the error is raised
+        although the change was made: look before you repeat an increment.
+
         Args:
             key: the key's text.
             change: gets the fresh value, or `MISSING`; returns the new one, or `MISSING` to leave it. It may be called

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
 from staleproof.cache import nesting, plans, reading, serving_many, writing
-from staleproof.cache.commands import Invalidate
+from staleproof.cache.commands import FindEnd, Invalidate
 from staleproof.cache.core import Hit
 from staleproof.cache.drivers import Driver
 from staleproof.cache.face import DEFAULT_CODEC, Face
@@ -184,9 +185,20 @@ class Serving(Face):
         """Put one question to the server."""
         return self.driver.ask(command)
 
+    def flush(self) -> bool:
+        """Apply invalidations that were deferred, now; say whether none is left."""
+        with suppress(ProviderUnavailableError):
+            if self.core.deferred:
+                self.driver.ask(FindEnd())  # whatever is asked, they go first
+        return not self.core.deferred
+
     def close(self) -> None:
-        """Let background work finish, and close the provider's connections; a later call opens them again."""
+        """Let background work finish, apply what was deferred if the server is there, and close its connections.
+
+        A later call opens them again.
+        """
         self.driver.workers.close()
+        self.flush()
         self.provider.close()
         for sibling in self._siblings.values():
             sibling.close()
