@@ -6,6 +6,7 @@ while they are no part of the ring: a returning node brings back everything that
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -227,6 +228,14 @@ def finish(work: Iterator[None]) -> None:
         pass
 
 
+def result(work: Generator[None, None, Any]) -> Any:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
 def test_what_a_node_had_before_it_left_is_out_of_reach() -> None:
     """Loaded, invalidated while the node was away, and not served when it returns with its old contents."""
     world = World()
@@ -279,3 +288,57 @@ def test_an_unreachable_member_holds_a_new_ring_back() -> None:
         finish(second.read_or_load(KEYS[0], "red", b"second"))
     world.nodes[NODES[0]].up = True
     finish(second.read_or_load(KEYS[0], "red", b"second"))
+
+
+def test_a_client_of_the_old_ring_is_told_by_a_node_that_was_removed() -> None:
+    """He reads from a node that is no part of the ring any more, and asks for the list before he believes it."""
+    world = World()
+    world.listing = Listing(1, tuple(map(member_of, NODES)))
+    old, new = Client(world), Client(world)
+    keys = [f"many:{number}" for number in range(20)]
+    world.written |= dict.fromkeys(keys, 0)
+    for key in keys:
+        finish(old.read_or_load(key, "red", b"first"))
+    world.change(NODES[:1])
+    for key in keys:
+        finish(new.forget(key=key))
+    assert [result(old.run(partial(old.steps.read, key=key, tags=[]))).entry for key in keys] == [None] * len(
+        keys
+    )
+
+
+def test_a_node_that_could_not_be_told_has_forgotten_everything_when_it_returns() -> None:
+    """It was away while the ring changed without it and back: a version was skipped, so its contents are not believed."""
+    world = World()
+    client = Client(world)
+    keys = [f"many:{number}" for number in range(20)]
+    world.written |= dict.fromkeys(keys, 0)
+    for key in keys:
+        finish(client.read_or_load(key, "red", b"first"))
+    node = world.nodes[NODES[1]]
+    node.up = False
+    world.change(NODES[:1])
+    client.clock.advance(3_600)
+    for key in keys:
+        finish(client.forget(key=key))
+    node.up = True
+    world.change(NODES[:2])
+    client.clock.advance(3_600)
+    for key in keys:
+        finish(client.read_or_load(key, "red", b"again"))
+
+
+def test_a_fixed_list_takes_over_once() -> None:
+    """Two fleets with different lists are never both in use: who began later is; the other waits before it retries."""
+    world = World()
+    mine, other = Client(world), Client(world)
+    for client, nodes in ((mine, NODES[:2]), (other, NODES[1:3])):
+        client.membership = Membership(Names("t"), tuple(map(member_of, nodes)), clock=client.clock)
+    finish(mine.read_or_load(KEYS[0], "red", b"mine"))
+    finish(other.read_or_load(KEYS[0], "red", b"other"))
+    with pytest.raises(ProviderUnavailableError, match="another list of nodes is in use"):
+        finish(mine.forget(key=KEYS[0]))
+    mine.clock.advance(60)
+    finish(mine.forget(key=KEYS[0]))
+    with pytest.raises(ProviderUnavailableError, match="another list of nodes is in use"):
+        finish(other.read_or_load(KEYS[0], "red", b"other"))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from staleproof.ports import AsyncProvider, Provider
 
 MEMORY = "memory://"
+MEMCACHED = "memcached"
 
 
 def provider(settings: Settings, name: str = "") -> Provider:
@@ -32,11 +33,18 @@ def provider(settings: Settings, name: str = "") -> Provider:
         from staleproof.providers.memory import MemoryProvider  # noqa: PLC0415
 
         return MemoryProvider(server.namespace)
+    make: Callable[..., Provider]
     try:
-        from staleproof.providers.redis import RedisProvider  # noqa: PLC0415
+        if url.startswith(MEMCACHED):
+            from staleproof.providers.memcached import MemcachedProvider  # noqa: PLC0415
+
+            make = MemcachedProvider.from_url
+        else:
+            from staleproof.providers.redis import RedisProvider  # noqa: PLC0415
+
+            make = aws.provider if "?" in url else RedisProvider.from_url
     except ModuleNotFoundError as error:
         raise _extra(error) from error
-    make = aws.provider if "?" in url else RedisProvider.from_url
     return make(
         url, namespace=server.namespace, timeout=server.timeout, max_connections=server.max_connections
     )
@@ -50,11 +58,18 @@ def async_provider(settings: Settings, name: str = "") -> AsyncProvider:
         from staleproof.providers.async_memory import AsyncMemoryProvider  # noqa: PLC0415
 
         return AsyncMemoryProvider(server.namespace)
+    make: Callable[..., AsyncProvider]
     try:
-        from staleproof.providers.redis import AsyncRedisProvider  # noqa: PLC0415
+        if url.startswith(MEMCACHED):
+            from staleproof.providers.memcached import AsyncMemcachedProvider  # noqa: PLC0415
+
+            make = AsyncMemcachedProvider.from_url
+        else:
+            from staleproof.providers.redis import AsyncRedisProvider  # noqa: PLC0415
+
+            make = aws.async_provider if "?" in url else AsyncRedisProvider.from_url
     except ModuleNotFoundError as error:
         raise _extra(error) from error
-    make = aws.async_provider if "?" in url else AsyncRedisProvider.from_url
     return make(
         url, namespace=server.namespace, timeout=server.timeout, max_connections=server.max_connections
     )
@@ -153,6 +168,9 @@ def _server(settings: Settings, name: str) -> ServerSettings:
 
 
 def _extra(error: ModuleNotFoundError) -> Exception:
-    if (error.name or "").partition(".")[0] not in {"redis", "hiredis"}:
+    missing = (error.name or "").partition(".")[0]
+    if missing == "uhashring":
+        return ConfigurationError("this cache_url needs the ring of Memcached; install staleproof[memcached]")
+    if missing not in {"redis", "hiredis"}:
         return error
     return ConfigurationError("this cache_url needs the Redis client; install staleproof[redis]")

@@ -17,7 +17,16 @@ from staleproof.policies.fields import life, switch, whole
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEMES = ("redis://", "rediss://", "unix://", "memory://")
+SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    "memory://",
+    "memcached://",
+    "memcacheds://",
+    "memcached+discovery://",
+    "memcacheds+discovery://",
+)
 NOTHING = frozenset({"none", "off"})
 LEAST_KEY, MOST_KEYS = 32, 8
 LONGEST_PERIOD = 86_400.0

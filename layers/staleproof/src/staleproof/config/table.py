@@ -70,7 +70,7 @@ _UNREACHABLE = choice("raise", "defer")
 SETTINGS: Mapping[str, Setting] = {
     each.path: each
     for each in (
-        _secret("cache_url", kinds.url, REQUIRED, "`redis://`, `rediss://` (TLS), `unix://`, or `memory://`"),
+        _secret("cache_url", kinds.url, REQUIRED, "`redis://`, `rediss://` (TLS), `unix://`, `memcached://`, or `memory://`"),
         Setting("namespace", kinds.namespace, REQUIRED, "which namespace of the server this application uses"),
         Setting("region", kinds.region, "local", "where invalidations originate; `AWS_REGION` if not set"),
         Setting("timeout", kinds.timeout, "1s", "how long to wait for the server"),

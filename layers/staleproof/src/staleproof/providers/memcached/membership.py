@@ -228,7 +228,7 @@ class Membership:
         raise OvertakenError
 
     def _everybody(self, by_name: Mapping[str, Member], seen: dict[str, _Seen]) -> Running[dict[str, Member]]:
-        """Return all nodes to be told that can be: those of the ring, of the one before, of the one that they know..."""
+        """Return all nodes to be told that can be: those of the ring, of the one before, and of any that these know."""
         everybody = dict(by_name)
         while True:
             former = _former(seen, everybody)
