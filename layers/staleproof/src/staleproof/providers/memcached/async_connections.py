@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ProviderError, ProviderUnavailableError
 from staleproof.providers.memcached import discovery
-from staleproof.providers.memcached.failures import TIMEOUTS, LostError, busy, pieces, translate
+from staleproof.providers.memcached.failures import TIMEOUTS, LostError, busy, pieces, records, translate
 from staleproof.providers.memcached.health import Health
 from staleproof.providers.memcached.wire import Replies
 
@@ -34,12 +34,14 @@ class Wire(NamedTuple):
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    tls: bool = False
 
     async def exchange(self, requests: Sequence[bytes]) -> list[Reply]:
         """Send *requests*; return their replies."""
         found: list[Reply] = []
         for piece in pieces(requests):
-            self.writer.write(b"".join(piece))
+            for record in records(piece) if self.tls else [b"".join(piece)]:
+                self.writer.write(record)
             await self.writer.drain()
             replies = Replies(len(piece))
             while not replies.feed(await self.receive()):
@@ -60,10 +62,12 @@ async def connect(member: Member, tls: ssl.SSLContext | None) -> Wire:
     options: dict[str, Any] = {} if tls is None else {"ssl": tls, "server_hostname": member.host}
     if member.ip and member.ip != member.host:
         try:
-            return Wire(*await asyncio.open_connection(member.ip, member.port, **options))
+            return Wire(
+                *await asyncio.open_connection(member.ip, member.port, **options), tls=tls is not None
+            )
         except ConnectionError:
             pass
-    return Wire(*await asyncio.open_connection(member.host, member.port, **options))
+    return Wire(*await asyncio.open_connection(member.host, member.port, **options), tls=tls is not None)
 
 
 class Pool:

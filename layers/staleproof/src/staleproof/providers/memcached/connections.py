@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import struct
 import threading
 from collections import deque
@@ -19,12 +20,11 @@ from weakref import WeakSet
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ProviderError, ProviderUnavailableError
 from staleproof.providers.memcached import discovery
-from staleproof.providers.memcached.failures import TIMEOUTS, LostError, busy, pieces, translate
+from staleproof.providers.memcached.failures import TIMEOUTS, LostError, busy, pieces, records, translate
 from staleproof.providers.memcached.health import Health
 from staleproof.providers.memcached.wire import Replies
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable, Mapping, Sequence
 
     from staleproof.providers.memcached.address import Limits
@@ -141,7 +141,7 @@ class Exchange:
         self._reused = self._socket is not None
         try:
             self._socket = self._socket or self._pool.connect()
-            self._socket.sendall(b"".join(self._pieces[0]))
+            _send(self._socket, self._pieces[0])
             self._sent = True
         except (OSError, ProviderError) as error:
             self._fail(error)
@@ -202,9 +202,17 @@ class Exchange:
             raise LostError("there is no connection")
         found = _receive(sock, len(self._pieces[0]))
         for piece in self._pieces[1:]:
-            sock.sendall(b"".join(piece))
+            _send(sock, piece)
             found += _receive(sock, len(piece))
         return found
+
+
+def _send(sock: socket.socket, piece: Sequence[bytes]) -> None:
+    if not isinstance(sock, ssl.SSLSocket):
+        sock.sendall(b"".join(piece))
+        return
+    for record in records(piece):
+        sock.sendall(record)
 
 
 def _receive(sock: socket.socket, wanted: int) -> list[Reply]:

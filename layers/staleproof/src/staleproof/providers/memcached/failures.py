@@ -14,6 +14,9 @@ PIECE = 500
 """Requests that are sent before their replies are read. A server that cannot get rid of its replies reads no further:
 so what is sent at once must fit the sockets' buffers, unless it is values."""
 
+RECORD = 8_192
+"""Bytes of small requests that share a TLS record; one that is larger ends its own."""
+
 TIMEOUTS = (TimeoutError, BlockingIOError)
 """The server is slow or hangs: trying again at once would only wait again."""
 
@@ -27,6 +30,24 @@ def pieces(requests: Sequence[bytes]) -> list[Sequence[bytes]]:
     if len(requests) <= PIECE:
         return [requests]
     return [requests[start : start + PIECE] for start in range(0, len(requests), PIECE)]
+
+
+def records(requests: Sequence[bytes]) -> list[bytes]:
+    """Return what is to be written one by one to a TLS connection, so that no value ends within a record.
+
+    Memcached reads a long value to its last byte and then waits for the socket: what follows in the same record lies
+    in the TLS library by then, and is not seen until more arrives (met with 1.6.18).
+    """
+    writes: list[bytes] = []
+    small: list[bytes] = []
+    size = 0
+    for request in requests:
+        small.append(request)
+        size += len(request)
+        if size > RECORD:
+            writes.append(b"".join(small))
+            small, size = [], 0
+    return [*writes, b"".join(small)] if small else writes
 
 
 def translate(error: Exception, where: str) -> ProviderError:

@@ -10,7 +10,7 @@ from random import getrandbits
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.errors import ProviderError, ProviderUnavailableError
+from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
 from staleproof.providers.memcached import charter as charters
 from staleproof.providers.memcached.members import Member, member_of, names
 from staleproof.providers.memcached.view import Known, UnknownNodeError, View
@@ -96,6 +96,7 @@ class Membership:
         self._due_in = 0.0
         self._taken: float | None = None
         self._doubted = False
+        self._failures: dict[str, ProviderError] = {}
         self.view: View | None = None
 
     @property
@@ -118,9 +119,7 @@ class Membership:
             except UnknownNodeError as error:
                 view = yield from self.settle()
                 if error.node in view.members and error.node not in view.lines:
-                    raise ProviderUnavailableError(
-                        f"memcached: {error.node} cannot be reached; retry"
-                    ) from error
+                    raise self._unreached(error.node, changing=False) from error
                 continue
             if done:
                 return result  # type: ignore[return-value]
@@ -218,9 +217,7 @@ class Membership:
                     return self._viewed(members, seen)
                 missing = [name for name in by_name if name not in seen]
                 if missing:
-                    raise ProviderUnavailableError(
-                        f"memcached: the ring has changed, and {missing[0]} cannot be told; retry"
-                    )
+                    raise self._unreached(missing[0], changing=newest > 0)
                 is_complete = True
                 continue
             yield from self._write({everybody[name]: charter for name, charter in changes.items()}, seen)
@@ -268,10 +265,24 @@ class Membership:
 
     def _seen(self, members: Sequence[Member]) -> Running[dict[str, _Seen]]:
         """Return the charters of those *members* that answer."""
-        replies = yield Talk({member: [get(self._keys.ring, b"v c f")] for member in members}, tolerant=True)
-        return {
-            name: _read(answer[0]) for name, answer in replies.items() if not isinstance(answer, Exception)
-        }
+        ask = [get(self._keys.ring, b"v c f")]
+        answers = yield Talk(dict.fromkeys(members, ask), tolerant=True)
+        seen = {}
+        for name, answer in answers.items():
+            if isinstance(answer, ProviderError):
+                self._failures[name] = answer
+            else:
+                seen[name] = _read(answer[0])
+        return seen
+
+    def _unreached(self, node: str, *, changing: bool) -> ProviderError:
+        """Return what to raise because *node* cannot be asked."""
+        failure = self._failures.get(node) or ProviderUnavailableError(f"memcached: {node} cannot be reached")
+        if not changing or isinstance(failure, ProviderRejectedError):
+            return failure
+        return ProviderUnavailableError(
+            f"memcached: the ring has changed, and {node} cannot be told: {failure}"
+        )
 
     def _write(self, changes: Mapping[Member, Charter], seen: Mapping[str, _Seen]) -> Running[None]:
         requests = {}
