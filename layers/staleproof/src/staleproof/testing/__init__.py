@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from staleproof.clock import ManualClock
     from staleproof.testing.async_chaos_provider import AsyncChaosProvider
     from staleproof.testing.blocking import Blocking, BlockingCache
+    from staleproof.testing.cache_contract import CacheContract
     from staleproof.testing.chaos import Chaos, Faults, Injected
     from staleproof.testing.chaos_provider import ChaosProvider
     from staleproof.testing.follower_contract import FollowerContract
@@ -37,6 +38,7 @@ _HOMES = {
     "AsyncChaosProvider": "testing.async_chaos_provider",
     "Blocking": "testing.blocking",
     "BlockingCache": "testing.blocking",
+    "CacheContract": "testing.cache_contract",
     "Chaos": "testing.chaos",
     "ChaosProvider": "testing.chaos_provider",
     "Faults": "testing.chaos",
@@ -50,6 +52,7 @@ __all__ = [
     "AsyncChaosProvider",
     "Blocking",
     "BlockingCache",
+    "CacheContract",
     "Chaos",
     "ChaosProvider",
     "Faults",

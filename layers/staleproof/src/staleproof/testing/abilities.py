@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, ca
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-Ability: TypeAlias = Literal["evict", "journal", "large", "row fences", "scan", "soft"]
+Ability: TypeAlias = Literal["evict", "idle", "journal", "large", "row fences", "scan", "soft"]
 """One of:
 
 * `evict`: the test can remove single things behind the provider's back;
+* `idle`: what nobody reads goes after the time that its policy says, and no later;
 * `journal`: applied invalidations can be read again, in order;
 * `large`: values of a megabyte, and thousands of things in one call;
 * `row fences`: an invalidation's row version is kept for as long as its lag;

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LOADERS = 64
 """Plain functions that run at once under one loop."""
 
+LONGEST = 5.0
+"""Seconds that a loop waits for its tasks to end."""
+
 
 class Portal:
     """An event loop in a thread of its own, called from others."""
@@ -36,10 +39,15 @@ class Portal:
             raise RuntimeError("this event loop was shut")
         return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), self._loop).result()
 
+    def settle(self) -> None:
+        """Wait for what goes on in the loop by itself, such as refreshes in the background; cancel what does not end."""
+        self.call(_settled)
+
     def shut(self) -> None:
-        """End the loop, and wait for what runs in its threads."""
+        """End the loop, and wait for what runs in it and in its threads."""
         if not self._thread.is_alive():
             return
+        self.settle()
         self.call(self._loop.shutdown_default_executor)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -76,6 +84,7 @@ class Blocking:
 
     def shut(self) -> None:
         """Close the provider's connections and the loop."""
+        self._portal.settle()
         self._portal.call(self._provider.close)
         self._portal.shut()
 
@@ -102,6 +111,10 @@ class BlockingCache:
     def behind(self) -> Any:
         """The asyncio cache."""
         return self._cache
+
+    def settle(self) -> None:
+        """Wait for its refreshes in the background."""
+        self._portal.settle()
 
     def get_or_load(self, key: str, loader: Callable[[], Any], **options: Any) -> Any:
         """See `Cache.get_or_load`."""
@@ -149,6 +162,15 @@ class BlockingFunction:
             return self._portal.call(answer)
 
         return call
+
+
+async def _settled() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        _, pending = await asyncio.wait(others, timeout=LONGEST)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 def awaited(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
