@@ -28,6 +28,7 @@ OURS = re.compile(
 )
 HOMES = {
     "MemoryProvider": "staleproof.providers.memory",
+    "RedisProvider": "staleproof.providers.redis",
     "TieredProvider": "staleproof.providers.tiered",
 }
 
