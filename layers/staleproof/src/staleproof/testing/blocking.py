@@ -40,7 +40,7 @@ class Portal:
         return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), self._loop).result()
 
     def settle(self) -> None:
-        """Wait for what goes on in the loop by itself, such as refreshes in the background; cancel what does not end."""
+        """Wait for what goes on in the loop by itself, such as refreshes; cancel what does not end."""
         self.call(_settled)
 
     def shut(self) -> None:
