@@ -10,7 +10,7 @@ from staleproof.providers.memcached.wire import Replies, Reply
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from staleproof.providers.memcached.membership import Talk
+    from staleproof.providers.memcached.settlement import Talk
 
 
 class Item(NamedTuple):

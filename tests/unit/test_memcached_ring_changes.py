@@ -17,9 +17,10 @@ from staleproof.errors import ProviderUnavailableError
 from staleproof.ports import Claim, Deposit
 from staleproof.providers.memcached.discovery import Listing
 from staleproof.providers.memcached.members import member_of
-from staleproof.providers.memcached.membership import Ask, Membership
+from staleproof.providers.memcached.membership import Membership
 from staleproof.providers.memcached.names import Names
 from staleproof.providers.memcached.rotation import invalidate
+from staleproof.providers.memcached.settlement import Ask
 from staleproof.providers.memcached.steps import Steps
 from staleproof.tags import ROOT, tag_id
 from staleproof.testing.examples import MINUTE, invalidation
@@ -308,7 +309,7 @@ def test_a_client_of_the_old_ring_is_told_by_a_node_that_was_removed() -> None:
 
 
 def test_a_node_that_could_not_be_told_has_forgotten_everything_when_it_returns() -> None:
-    """It was away while the ring changed without it and back: a version was skipped, so its contents are not believed."""
+    """It was away while the ring changed without it and back: a version was skipped, so nothing there is believed."""
     world = World()
     client = Client(world)
     keys = [f"many:{number}" for number in range(20)]

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from staleproof.errors import ConfigurationError
 from staleproof.providers.memcached.members import Member
-from staleproof.providers.memcached.membership import POLL
+from staleproof.providers.memcached.settlement import POLL
 
 DEFAULT_PORT = 11_211
 DEFAULT_TIMEOUT = 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from staleproof.providers.memcached.address import Limits
     from staleproof.providers.memcached.discovery import Listing
     from staleproof.providers.memcached.members import Member
-    from staleproof.providers.memcached.membership import Talk
+    from staleproof.providers.memcached.settlement import Talk
     from staleproof.providers.memcached.wire import Reply
 
 BUFFER_BYTES = 65_536

@@ -15,9 +15,10 @@ from staleproof.providers.memcached.address import (
 )
 from staleproof.providers.memcached.async_connections import AsyncConnections
 from staleproof.providers.memcached.lacking import NO_JOURNAL, no_journal, no_scan, places
-from staleproof.providers.memcached.membership import Membership, Talk
+from staleproof.providers.memcached.membership import Membership
 from staleproof.providers.memcached.names import Names
 from staleproof.providers.memcached.rotation import invalidate
+from staleproof.providers.memcached.settlement import Talk
 from staleproof.providers.memcached.steps import Steps, unstored
 from staleproof.providers.memcached.wire import Reply
 

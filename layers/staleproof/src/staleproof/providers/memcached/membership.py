@@ -1,110 +1,27 @@
-"""`Membership`: runs steps under the ring as it is now, and brings all nodes from one ring to the next.
-
-See `staleproof.providers.memcached.charter` for why. Everything here is sans-IO: generators that yield a `Talk`, whose
-replies come by node, or `ASK`, which is answered by the list of nodes.
-"""
+"""`Membership`: runs the steps of the algorithm under the ring as it is now. No I/O here, see `settlement`."""
 
 from __future__ import annotations
 
-from random import getrandbits
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from staleproof.clock import SYSTEM_CLOCK, Clock
-from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
-from staleproof.providers.memcached import charter as charters
-from staleproof.providers.memcached.members import Member, member_of, names
-from staleproof.providers.memcached.view import Known, UnknownNodeError, View
-from staleproof.providers.memcached.wire import get, put
+from staleproof.errors import ProviderUnavailableError
+from staleproof.providers.memcached.settlement import TRIES, Settlement, Talk
+from staleproof.providers.memcached.view import UnknownNodeError, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable
 
-    from staleproof.providers.memcached.charter import Charter
-    from staleproof.providers.memcached.discovery import Listing
-    from staleproof.providers.memcached.members import Names as Members
-    from staleproof.providers.memcached.names import Names
     from staleproof.providers.memcached.rounds import Step
-    from staleproof.providers.memcached.wire import Reply
+    from staleproof.providers.memcached.settlement import Running
 
 R = TypeVar("R")
 
-POLL = 60.0
-"""Seconds after which the list of nodes is asked for again, at the next use."""
-RETRY = 5.0
-"""Seconds after which it is asked for again that could not be had."""
-COOLDOWN = 10.0
-"""Seconds for which a client that was given a fixed list puts up with another list that is in use."""
-TRIES = 8
 
-
-class Talk(NamedTuple):
-    """Requests for several nodes.
-
-    Attributes:
-        requests: by member.
-        tolerant: what a node could not be asked is answered by the error, instead of raising it.
-    """
-
-    requests: Mapping[Member, Sequence[bytes]]
-    tolerant: bool = False
-
-
-class Ask(NamedTuple):
-    """The question for the list of nodes."""
-
-
-ASK = Ask()
-Running: TypeAlias = "Generator[Talk | Ask, Any, R]"
-
-
-class _Seen(NamedTuple):
-    charter: Charter | None
-    cas: bytes | None
-    line: bytes
-
-
-class OvertakenError(Exception):
-    """The ring is another one than the one that was to be adopted."""
-
-
-class Membership:
+class Membership(Settlement):
     """The ring of one namespace, seen by one client. Safe to share among threads: a view is replaced as a whole.
 
-    Args:
-        keys: the namespace's names.
-        fixed: the members, or None to have them discovered.
-        poll: seconds after which the list is asked for again.
-        clock: tells how old the list is.
+    For the arguments see `Settlement`.
     """
-
-    def __init__(
-        self,
-        keys: Names,
-        fixed: Sequence[Member] | None = None,
-        *,
-        poll: float = POLL,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        self._keys = keys
-        self._look = get(keys.ring, b"c f")
-        self._fixed = fixed
-        self._poll = poll
-        self._clock = clock
-        self._listing: Listing | None = None
-        self._due = self._asked = clock.now()
-        self._due_in = 0.0
-        self._taken: float | None = None
-        self._doubted = False
-        self._failures: dict[str, ProviderError] = {}
-        self.view: View | None = None
-
-    @property
-    def listed(self) -> Sequence[Member]:
-        """The members as far as they are known."""
-        return self._listing.members if self._listing is not None else ()
-
-    # --- running a step --------------------------------------------------------------------------
 
     def run(self, step: Callable[[View], Step[R]]) -> Running[R]:
         """Run *step* under a view that every node concerned confirms after it.
@@ -119,7 +36,7 @@ class Membership:
             except UnknownNodeError as error:
                 view = yield from self.settle()
                 if error.node in view.members and error.node not in view.lines:
-                    raise self._unreached(error.node, changing=False) from error
+                    raise self.unreached(error.node, changing=False) from error
                 continue
             if done:
                 return result  # type: ignore[return-value]
@@ -128,10 +45,10 @@ class Membership:
 
     def _current(self) -> Running[View]:
         """Return the view; the list of nodes is asked for again at a use: a frozen process has no threads."""
-        view, listing = self.view, self._listing
-        if view is not None and self._is_due():
-            yield from self._members()
-            if self._listing is not listing:
+        view, listing = self.view, self.listing
+        if view is not None and self.is_due():
+            yield from self.ask()
+            if self.listing is not listing:
                 view = None
         return (yield from self.settle()) if view is None else view
 
@@ -143,177 +60,9 @@ class Membership:
                 requests = step.send(answers)
             except StopIteration as end:
                 return True, end.value
-            members, look = view.members, self._look
+            members, look = view.members, self.look
             answers = yield Talk({members[node]: [*some, look] for node, some in requests.items()})
             for node, replies in answers.items():
                 if replies.pop().line != view.lines[node]:
                     step.close()
                     return False, None
-
-    def doubt(self, view: View) -> None:
-        """Give up *view*: a node says that it is no longer true."""
-        if self.view is view:
-            self.view = None
-            self._doubted = True
-
-    def _is_due(self) -> bool:
-        return self._fixed is None and self._clock.now().elapsed(self._asked) >= self._due_in
-
-    # --- from ring to ring -----------------------------------------------------------------------
-
-    def settle(self) -> Running[View]:
-        """Return the view of the ring as it is, after every node was told of it."""
-        for _ in range(TRIES):
-            members = yield from self._members()
-            try:
-                view = yield from self._adopt(members)
-            except OvertakenError:
-                self._doubted = True
-                continue
-            self.view = view
-            return view
-        raise ProviderUnavailableError(
-            "memcached: the nodes belong to another ring than the list of nodes says; retry, and give all "
-            "applications of this namespace the same list"
-        )
-
-    def _members(self) -> Running[Sequence[Member]]:
-        if self._fixed is not None:
-            return self._fixed
-        if self._doubted or self._listing is None or self._is_due():
-            asked = self._clock.now()
-            try:
-                listing: Listing = yield ASK
-            except ProviderError:
-                self._asked, self._due_in = asked, min(self._poll, RETRY)
-                if self._listing is None:
-                    raise
-            else:
-                self._asked, self._due_in, self._doubted = asked, self._poll, False
-                if self._listing is None or listing.version > self._listing.version:
-                    self._listing = listing
-        return self._listing.members
-
-    def _adopt(self, members: Sequence[Member]) -> Running[View]:
-        ring = names(members)
-        by_name = {member.name: member for member in members}
-        seen = yield from self._seen(members)
-        newest = max((each.charter.version for each in seen.values() if each.charter), default=0)
-        version = self._version(ring, seen, newest)
-        if newest > version:
-            raise OvertakenError
-        is_complete = any(
-            each.charter and each.charter.version == version and each.charter.complete
-            for each in seen.values()
-        )
-        everybody = yield from self._everybody(by_name, seen)
-        for _ in range(TRIES):
-            wanted = {
-                name: _next(each.charter, version, ring, complete=is_complete) for name, each in seen.items()
-            }
-            changes = {name: charter for name, charter in wanted.items() if charter != seen[name].charter}
-            if not changes:
-                if is_complete:
-                    return self._viewed(members, seen)
-                missing = [name for name in by_name if name not in seen]
-                if missing:
-                    raise self._unreached(missing[0], changing=newest > 0)
-                is_complete = True
-                continue
-            yield from self._write({everybody[name]: charter for name, charter in changes.items()}, seen)
-            seen = yield from self._seen(list(everybody.values()))
-        raise OvertakenError
-
-    def _everybody(self, by_name: Mapping[str, Member], seen: dict[str, _Seen]) -> Running[dict[str, Member]]:
-        """Return all nodes to be told that can be: those of the ring, of the one before, and of any that these know."""
-        everybody = dict(by_name)
-        while True:
-            former = _former(seen, everybody)
-            if not former:
-                return {name: member for name, member in everybody.items() if name in seen}
-            everybody |= former
-            seen |= yield from self._seen(list(former.values()))
-
-    def _version(self, ring: Members, seen: Mapping[str, _Seen], newest: int) -> int:
-        """Return the version of *ring*: what discovery says, or for a fixed list, the one after what is in use."""
-        if self._fixed is None:
-            return self._listing.version if self._listing else 0
-        if not newest:
-            return 1
-        latest = [each.charter for each in seen.values() if each.charter and each.charter.version == newest]
-        if all(charter.members == ring for charter in latest):
-            return newest
-        now = self._clock.monotonic()
-        if self._taken is not None and now - self._taken < COOLDOWN:
-            raise ProviderUnavailableError(
-                f"memcached: another list of nodes is in use for this namespace: {', '.join(latest[0].members)}; "
-                "retry, and give all its applications the same list"
-            )
-        self._taken = now
-        return newest + 1
-
-    def _viewed(self, members: Sequence[Member], seen: Mapping[str, _Seen]) -> View:
-        if self._taken is None:
-            self._taken = self._clock.monotonic()
-        here = {member.name for member in members}
-        known = {
-            name: Known(each.charter, each.line)
-            for name, each in seen.items()
-            if each.charter and name in here
-        }
-        return View(self._keys, members, known)
-
-    def _seen(self, members: Sequence[Member]) -> Running[dict[str, _Seen]]:
-        """Return the charters of those *members* that answer."""
-        ask = [get(self._keys.ring, b"v c f")]
-        answers = yield Talk(dict.fromkeys(members, ask), tolerant=True)
-        seen = {}
-        for name, answer in answers.items():
-            if isinstance(answer, ProviderError):
-                self._failures[name] = answer
-            else:
-                seen[name] = _read(answer[0])
-        return seen
-
-    def _unreached(self, node: str, *, changing: bool) -> ProviderError:
-        """Return what to raise because *node* cannot be asked."""
-        failure = self._failures.get(node) or ProviderUnavailableError(f"memcached: {node} cannot be reached")
-        if not changing or isinstance(failure, ProviderRejectedError):
-            return failure
-        return ProviderUnavailableError(
-            f"memcached: the ring has changed, and {node} cannot be told: {failure}"
-        )
-
-    def _write(self, changes: Mapping[Member, Charter], seen: Mapping[str, _Seen]) -> Running[None]:
-        requests = {}
-        for member, charter in changes.items():
-            cas = seen[member.name].cas
-            how = b" ME" if cas is None else b" C" + cas
-            requests[member] = [
-                put(self._keys.ring, charters.encode(charter), b"F%d" % getrandbits(32) + how)
-            ]
-        yield Talk(requests, tolerant=True)
-
-
-def _read(reply: Reply) -> _Seen:
-    cas = reply.flag(b"c")
-    line = b"HD c%b f%b" % (cas or b"", reply.flag(b"f") or b"")
-    return _Seen(None if reply.value is None else charters.decode(reply.value), cas, line)
-
-
-def _former(seen: Mapping[str, _Seen], by_name: Mapping[str, Member]) -> dict[str, Member]:
-    """Return the members of the rings before that are none of this one."""
-    before = {name for each in seen.values() if each.charter for name in each.charter.members}
-    return {name: member_of(name) for name in before - by_name.keys()}
-
-
-def _next(known: Charter | None, version: int, ring: Members, *, complete: bool) -> Charter:
-    """Return the charter that a node is to have."""
-    if known is None:
-        return charters.fresh(version, ring, complete=complete)
-    if known.version > version or (known.version == version and known.members != ring):
-        raise OvertakenError
-    if known.version == version:
-        return charters.completed(known) if complete else known
-    following = charters.advanced(known, version, ring)
-    return charters.completed(following) if complete else following

@@ -13,7 +13,8 @@ from staleproof.entry import ended
 from staleproof.errors import ProviderUnavailableError
 from staleproof.providers.memcached import guard_log, lifetimes
 from staleproof.providers.memcached.rounds import Round, at
-from staleproof.providers.memcached.steps import MAX_ROW_DIGITS, TRIES
+from staleproof.providers.memcached.snapshots import MAX_ROW_DIGITS
+from staleproof.providers.memcached.steps import TRIES
 from staleproof.providers.memcached.wire import delete, get, put
 from staleproof.tags import VERSION_BYTES, is_version, succeeded
 

@@ -22,40 +22,29 @@ lease taken by the first run is recognised by its name; a store whose first run 
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.entry import TIMED, end_offset, head_bytes, prolonged
 from staleproof.errors import ProviderRejectedError
 from staleproof.ports import Begun, Claim, Deposit, Observed, Snapshot, Want
-from staleproof.providers.memcached import guard_log, lifetimes
+from staleproof.providers.memcached import lifetimes
 from staleproof.providers.memcached.rounds import Round, at
+from staleproof.providers.memcached.snapshots import capture, captured
+from staleproof.providers.memcached.snapshots import guards as guards_of
 from staleproof.providers.memcached.view import ENTRY
 from staleproof.providers.memcached.wire import TOO_LARGE, delete, get, put
-from staleproof.tags import VERSION_BYTES, current, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from staleproof.providers.memcached.rounds import Answers, Step, Ticket
-    from staleproof.providers.memcached.view import View, Watched
+    from staleproof.providers.memcached.view import View
     from staleproof.providers.memcached.wire import Reply
     from staleproof.tags import TagId
 
-UNREADABLE_ROW = 2**64
-"""Above every row version: under a fence that cannot be read, nothing is stored (P6)."""
-MAX_ROW_DIGITS = 20
 TRIES = 16
 """Compare-and-swaps that may fail in a row, each because somebody else's succeeded."""
-
-
-class _Look(NamedTuple):
-    version: Ticket
-    fence: Ticket
-    tag: TagId
-    watched: Watched
-    offered: bytes
 
 
 class Steps:
@@ -120,10 +109,10 @@ class Steps:
     def snapshot(self, view: View, tags: Sequence[TagId], tag_ttl_ms: int, *, guard: bool) -> Step[Snapshot]:
         """Versions, then row fences, then the guards: an invalidation writes these in the opposite order."""
         turn = Round()
-        looks = _capture(view, turn, tags, tag_ttl_ms)
-        guards = _guards(view, turn) if guard else None
+        looks = capture(view, turn, tags, tag_ttl_ms)
+        guards = guards_of(view, turn) if guard else None
         answers = (yield turn.requests) if turn.requests else {}
-        return (yield from _captured(view, answers, looks, guards, tag_ttl_ms))
+        return (yield from captured(view, answers, looks, guards, tag_ttl_ms))
 
     def begin_many(
         self, view: View, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
@@ -136,11 +125,11 @@ class Steps:
             return []
         tags = list(dict.fromkeys(tag for claim in claims for tag in claim.tags))
         turn = Round()
-        looks = _capture(view, turn, tags, tag_ttl_ms)
+        looks = capture(view, turn, tags, tag_ttl_ms)
         takes = [_take(view, turn, claim, lease_ms) for claim in claims]
-        guards = _guards(view, turn) if guard else None
+        guards = guards_of(view, turn) if guard else None
         answers = yield turn.requests
-        snapshot = yield from _captured(view, answers, looks, guards, tag_ttl_ms)
+        snapshot = yield from captured(view, answers, looks, guards, tag_ttl_ms)
         places = {tag: place for place, tag in enumerate(tags)}
         return [
             _begun(claim, snapshot, places, answers, take) for claim, take in zip(claims, takes, strict=True)
@@ -222,65 +211,6 @@ def unstored(key: str, entry: bytes, reply: Reply) -> ProviderRejectedError:
     return ProviderRejectedError(f"memcached did not store {key[:80]!r}: {text}")
 
 
-def _capture(view: View, turn: Round, tags: Sequence[TagId], ttl_ms: int) -> list[_Look]:
-    pool = os.urandom(VERSION_BYTES * len(tags))
-    made = lifetimes.lasting(ttl_ms) + b" ME"
-    looks = []
-    for place, tag in enumerate(tags):
-        watched, offered = view.tag(tag), pool[place * VERSION_BYTES : (place + 1) * VERSION_BYTES]
-        turn.add(watched.node, put(watched.version, offered, made))
-        version = turn.add(watched.node, get(watched.version, b"v t"))
-        fence = turn.add(watched.node, get(watched.fence))
-        looks.append(_Look(version, fence, tag, watched, offered))
-    return looks
-
-
-def _guards(view: View, turn: Round) -> dict[str, Ticket]:
-    """Ask every node for its guard: which tags a load will reveal is not known."""
-    return {node: turn.add(node, get(view.guard(node), b"v c")) for node in view.nodes}
-
-
-def _captured(
-    view: View, answers: Answers, looks: Sequence[_Look], guards: Mapping[str, Ticket] | None, ttl_ms: int
-) -> Step[Snapshot]:
-    """Prolong what would go too soon, replace what is none of ours, and begin guards where there are none."""
-    turn = Round()
-    versions = [_version(turn, look, at(answers, look.version), ttl_ms) for look in looks]
-    logs = {node: at(answers, ticket) for node, ticket in (guards or {}).items()}
-    # A version that is made now must be made before the guard is read, like any other.
-    made = any(version is look.offered for version, look in zip(versions, looks, strict=True))
-    again = {
-        node: _guard_again(view, turn, node, log)
-        for node, log in logs.items()
-        if made or not guard_log.usable(log.value)
-    }
-    renewed = (yield turn.requests) if turn.requests else {}
-    held = {node: log.value for node, log in logs.items()}
-    held |= {node: at(renewed, ticket).value for node, ticket in again.items()}
-    rows = [_row_version(at(answers, look.fence).value) for look in looks]
-    return Snapshot(versions, rows, None if guards is None else guard_log.packed(held))
-
-
-def _version(turn: Round, look: _Look, reply: Reply, ttl_ms: int) -> bytes:
-    """Return the version that *look* found, and prolong it; or make one, if what lies there is none."""
-    held, (node, name, *_) = reply.value, look.watched
-    if held is None or not is_version(held):
-        turn.add(node, put(name, look.offered, lifetimes.lasting(ttl_ms)))
-        return look.offered
-    longer = lifetimes.prolonging(reply.number(b"t"), ttl_ms)
-    if longer is not None:
-        turn.add(node, get(name, longer))
-    return current(held)
-
-
-def _guard_again(view: View, turn: Round, node: str, log: Reply) -> Ticket:
-    """Read a node's guard once more, a new one if it was of no use."""
-    name = view.guard(node)
-    if not guard_log.usable(log.value):
-        turn.add(node, guard_log.begun(name, log.flag(b"c")))
-    return turn.add(node, get(name))
-
-
 def _take(view: View, turn: Round, claim: Claim, lease_ms: int) -> tuple[Ticket, Ticket]:
     node, entry, lease = view.key(claim.key)
     turn.add(node, put(lease, claim.lease, lifetimes.leased(lease_ms) + b" ME"))
@@ -321,9 +251,3 @@ def _outcome(answers: Answers, ticket: Ticket | None) -> bool | Reply:
         return False
     reply = at(answers, ticket)
     return reply if reply.failed else reply.done
-
-
-def _row_version(row: bytes | None) -> int | None:
-    if row is None:
-        return None
-    return int(row) if row.isdigit() and len(row) <= MAX_ROW_DIGITS else UNREADABLE_ROW
