@@ -56,7 +56,7 @@ class TestMemory(OnMemory, CacheContract):
 
 
 class TestAsyncMemory(OnMemory, CacheContract):
-    staleness = fast("plain", "bounded")
+    staleness = fast("bounded")
 
     @pytest.fixture
     def provider(self, clock: ManualClock) -> Iterator[Any]:
@@ -72,7 +72,7 @@ class Tiered(Able):
 
 
 class TestTieredMemory(Tiered, OnMemory, CacheContract):
-    staleness = fast("plain", "checked")
+    staleness = fast("checked")
 
     @pytest.fixture
     def provider(self, clock: ManualClock) -> TieredProvider:
@@ -80,7 +80,7 @@ class TestTieredMemory(Tiered, OnMemory, CacheContract):
 
 
 class TestAsyncTieredMemory(Tiered, OnMemory, CacheContract):
-    staleness = fast("bounded")
+    staleness = fast()
 
     @pytest.fixture
     def provider(self, clock: ManualClock) -> Iterator[Any]:

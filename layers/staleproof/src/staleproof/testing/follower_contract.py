@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from staleproof.testing.abilities import Able
 from staleproof.testing.examples import invalidation
 
 if TYPE_CHECKING:
@@ -12,8 +13,13 @@ if TYPE_CHECKING:
 PEER = "peer-region-1"
 
 
-class FollowerContract:
+class FollowerContract(Able):
     """What a replication link may rely on. The `provider` fixture is a `Provider` and a `Follower`."""
+
+    @property
+    def horizon(self) -> float:
+        """Seconds that a journal is to reach back, here."""
+        return 10 * self.finest
 
     def test_everything_is_owed_at_first(self, provider: Any) -> None:
         """A new link owes every record, oldest first."""
@@ -54,10 +60,10 @@ class FollowerContract:
         provider.undelivered(PEER, 10)
         places = provider.invalidate([invalidation("a"), invalidation("b")])
         provider.pushed(PEER, places[:1])
-        elapse(2.1)
-        assert provider.trim(1_000) == 0
+        elapse(2 * self.horizon)
+        assert provider.trim(round(1_000 * self.horizon)) == 0
         provider.forget(PEER)
-        assert provider.trim(1_000) == len(places)
+        assert provider.trim(round(1_000 * self.horizon)) == len(places)
         places = provider.invalidate([invalidation("c")])
         assert [place for place, _ in provider.undelivered(PEER, 10).records] == places
 
@@ -81,11 +87,11 @@ class FollowerContract:
         """A record goes when it is older than the horizon and behind every link, not before."""
         provider.undelivered(PEER, 10)
         first, second, third = provider.invalidate([invalidation(name) for name in "abc"])
-        elapse(2.1)
-        assert provider.trim(1_000) == 0
+        elapse(2 * self.horizon)
+        assert provider.trim(round(1_000 * self.horizon)) == 0
         provider.advance(PEER, second)
         assert provider.trim(60_000) == 0
-        provider.trim(1_000)
+        provider.trim(round(1_000 * self.horizon))
         page = provider.journal("", 10)
         assert [place for place, _ in page.records] == [second, third]
         assert not provider.journal(first, 10).contiguous
