@@ -130,6 +130,8 @@ def follow(core: Core, near: NearCache, call: Call) -> Plan[HeldCopy | None]:
 
 def catch_up(near: NearCache) -> Plan[None]:
     """Read the journal from the cursor to its end; clear if it is too far."""
+    if not near.follows:
+        return  # there is none: copies live by their age
     for _ in range(MAX_PAGES):
         asked = near.position()
         if not asked.cursor:

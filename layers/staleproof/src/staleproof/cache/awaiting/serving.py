@@ -74,6 +74,8 @@ class Serving(Face):
             "unreachable": unreachable,
         }
         super().__init__(provider.namespace, near=near, breaker=breaker, **options)
+        if self.core.near is not None:
+            self.core.near.follows = getattr(provider, "journals", True)
         self.driver = AsyncDriver(self.core, provider, background=background)
         self.core.statistics.provider = provider
         if isinstance(getattr(provider, "local", None), NearStore):
