@@ -175,6 +175,11 @@ class AsyncDriver:
         task.add_done_callback(self._returned)
         return True
 
+    @property
+    def departed(self) -> frozenset[asyncio.Task[Any]]:
+        """The tasks in the background, of any event loop."""
+        return frozenset(self._departed)
+
     def _returned(self, task: asyncio.Task[Any]) -> None:
         self._departed.discard(task)
         failure = None if task.cancelled() else task.exception()

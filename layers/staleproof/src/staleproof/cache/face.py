@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from weakref import WeakSet
 
 from staleproof.cache import nesting
 from staleproof.cache.call import Call, check_text, checked_row_version
@@ -33,6 +34,10 @@ MAX_CODECS = 1_024
 DEFAULT_CODEC: CodecFactory = MsgpackCodec()
 
 
+FACES: WeakSet[Face] = WeakSet()
+"""Every cache of this process, for those who switch all of them off, or look at all of them."""
+
+
 class Face:
     """State and pure steps of a cache over one namespace.
 
@@ -50,7 +55,12 @@ class Face:
         dictionaries: trained on typical values, for zstd; the first one writes, all of them read.
         unreachable: what an invalidation does that no server acknowledges: `"raise"`, or `"defer"` it until the server
             is back (see `staleproof.cache.deferred` for what that gives up).
+
+    Attributes:
+        made_off: above 0 while a new cache begins switched off.
     """
+
+    made_off: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -92,6 +102,9 @@ class Face:
         self._codecs: dict[Any, Codec[Any]] = {}
         self._policies = dict(policies or {})
         self._listeners: list[Callable[[], None]] = []
+        FACES.add(self)
+        if Face.made_off:
+            self.switch(off=True)
 
     @property
     def namespace(self) -> str:

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from staleproof.testing.chaos import Chaos, Faults, Injected
     from staleproof.testing.chaos_provider import ChaosProvider
     from staleproof.testing.follower_contract import FollowerContract
+    from staleproof.testing.prompt_workers import PromptWorkers, refreshed
     from staleproof.testing.provider_contract import ProviderContract
+    from staleproof.testing.replacing import Replacement, replaced
+    from staleproof.testing.switching import off
+    from staleproof.testing.watching import Invalidations, assert_loads, recorded
 
 _HOMES = {
     "AsyncChaosProvider": "testing.async_chaos_provider",
@@ -44,8 +48,16 @@ _HOMES = {
     "Faults": "testing.chaos",
     "FollowerContract": "testing.follower_contract",
     "Injected": "testing.chaos",
+    "Invalidations": "testing.watching",
     "ManualClock": "clock",
+    "PromptWorkers": "testing.prompt_workers",
     "ProviderContract": "testing.provider_contract",
+    "Replacement": "testing.replacing",
+    "assert_loads": "testing.watching",
+    "off": "testing.switching",
+    "recorded": "testing.watching",
+    "refreshed": "testing.prompt_workers",
+    "replaced": "testing.replacing",
 }
 
 __all__ = [
@@ -58,8 +70,16 @@ __all__ = [
     "Faults",
     "FollowerContract",
     "Injected",
+    "Invalidations",
     "ManualClock",
+    "PromptWorkers",
     "ProviderContract",
+    "Replacement",
+    "assert_loads",
+    "off",
+    "recorded",
+    "refreshed",
+    "replaced",
 ]
 
 
