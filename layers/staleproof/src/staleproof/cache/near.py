@@ -1,8 +1,8 @@
 """The near cache: decoded values in this process, as fresh as the journal says; see `staleproof.near.store`.
 
 Where a server has no journal, a copy is as fresh as the moment at which its read was asked: it is served for
-`staleness` from then on, and then read again. What this process itself invalidates goes at once, and what it read before does not
-settle after; a counter of its own invalidations stands in for the place in the journal.
+`staleness` from then on, and then read again. What this process itself invalidates goes at once, and what it read
+before does not settle after; a counter of its own invalidations stands in for the place in the journal.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def records(requests: Sequence[bytes]) -> list[bytes]:
 def translate(error: Exception, where: str) -> ProviderError:
     """Return our error for what a socket raised; *where* names the node."""
     if isinstance(error, ProviderError):
-        return type(error)(f"{where}: {error}")
+        return error if where in str(error) else type(error)(f"{where}: {error}")
     if isinstance(error, ssl.SSLCertVerificationError):
         return ProviderRejectedError(
             f"memcached: {where} has a certificate that cannot be verified: {error.verify_message}; "
