@@ -73,6 +73,25 @@ def test_a_load_begun_twice_is_begun_once(
     assert not provider.begin("key", [ROOT], OTHERS, MINUTE, MINUTE, guard=False).leased
 
 
+def test_a_version_that_was_used_and_rotated_does_not_come_back(
+    provider: Any, line: Proxy, client: redis.Redis
+) -> None:
+    """Between the two runs others may have stored under what the first one offered, and invalidated it."""
+    name = Keyspace(provider.namespace).version(A)
+    used: list[Any] = []
+
+    def meanwhile() -> None:
+        used.append(client.get(name))
+        client.unlink(name)
+
+    line.lose_reply(anything, meanwhile)
+    begun = provider.begin("key", [A], MINE, MINUTE, MINUTE, guard=False)
+    assert line.lost == 1
+    assert list(begun.snapshot.versions) == [client.get(name)]
+    assert used != list(begun.snapshot.versions)
+    assert begun.leased
+
+
 def test_a_store_done_twice_is_done_once(provider: Any, line: Proxy, client: redis.Redis) -> None:
     """The value is there, the lease is free, nothing is left staged; the repetition may say that it came too late."""
     keys = Keyspace(provider.namespace)

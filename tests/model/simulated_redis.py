@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from staleproof.clock import ManualClock
 
 
-def parsed(exchange: Exchange) -> list[list[bytes]]:
-    """Return the commands of an exchange, as lists of byte strings."""
+def parsed(packed: bytes) -> list[list[bytes]]:
+    """Return the packed commands, as lists of byte strings."""
     reader = hiredis.Reader()
-    reader.feed(exchange.packed)
-    return [reader.gets() for _ in range(exchange.replies)]
+    reader.feed(packed)
+    found: list[list[bytes]] = []
+    while (command := reader.gets()) is not False:
+        found.append(command)
+    return found
 
 
 class SimulatedRedis:
@@ -146,8 +149,10 @@ class SimulatedRedis:
         self.strings[key] = (kept, self.strings[key][1])
         return 1
 
-    def soften_key(self, key: bytes, lease: bytes, moment: bytes) -> int:
-        self.strings.pop(lease, None)
+    def soften_key(self, key: bytes, *rest: bytes) -> int:
+        *leases, moment = rest
+        for lease in leases:
+            self.strings.pop(lease, None)
         moved = ended(self.get(key) or b"", int.from_bytes(moment, "little"))
         if moved is None:
             self.strings.pop(key, None)
@@ -264,6 +269,7 @@ class SimulatedConnections:
 
     where = "simulated"
     steps = JournalSteps
+    watch = 0.0
 
     def __init__(self, server: SimulatedRedis) -> None:
         self.server = server
@@ -275,7 +281,7 @@ class SimulatedConnections:
         return self.exchange(Exchange(packed, 1))[0]
 
     def replies(self, exchange: Exchange) -> Iterator[Any]:
-        for command in parsed(exchange):
+        for command in parsed(exchange.packed):
             try:
                 yield self.server.execute(command)
             except ResponseError as error:

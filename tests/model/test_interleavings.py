@@ -20,8 +20,14 @@ from staleproof.cache.flights import Flight
 from staleproof.cache.near import NearCache
 from staleproof.entry import decode, ended, prolonged
 from staleproof.policies import guard, judgement
-from staleproof.providers.redis.exchange import Exchange, commands
+from staleproof.ports import Observed
+from staleproof.providers.redis.cluster_rotation import ClusterRotation, parcel
+from staleproof.providers.redis.cluster_steps import ClusterSteps
+from staleproof.providers.redis.exchange import commands
+from staleproof.providers.redis.journal import page, range_after
+from staleproof.providers.redis.parcels import Waves
 from staleproof.providers.redis.rotation import Rotation
+from staleproof.providers.redis.steps import Steps
 from tests.model import simulated_redis
 from tests.model.simulated_redis import SimulatedRedis, parsed
 from tests.model.world import (
@@ -37,6 +43,7 @@ from tests.model.world import (
     Mode,
     StaleReadError,
     World,
+    clustered,
     run,
 )
 
@@ -50,15 +57,16 @@ turns = st.tuples(st.integers(0, 9), st.integers(1, 14))  # who goes next, and f
 schedules = st.lists(turns, min_size=25, max_size=50)
 evictions = st.lists(st.integers(0, 40), max_size=3)
 pauses = st.lists(st.sampled_from([0.5, 1.0, 2.5, 6.0, 70.0]), max_size=3)
-plots = st.tuples(schedules, evictions, pauses)
+orders = st.integers(0, 2**32)  # in which order the nodes of a cluster come to what they are sent
+plots = st.tuples(schedules, evictions, pauses, orders)
 
-Plot = tuple[list[tuple[int, int]], list[int], list[float]]
+Plot = tuple[list[tuple[int, int]], list[int], list[float], int]
 
 
 def play(mode: Mode, plot: Plot) -> None:
     """Two loaders, a process of two threads with a strict near cache, one with a bounded one, two writers, trouble."""
-    schedule, evicted, paused = plot
-    world = World(mode)
+    schedule, evicted, paused, order = plot
+    world = World(mode, order)
     strict, bounded = world.process(staleness=0), world.process(staleness=BOUND)
     actors = [
         world.reads(world.process(), 3),
@@ -87,12 +95,23 @@ def test_no_read_is_staler_than_promised(mode: Mode, plot: Plot) -> None:
     play(mode, plot)
 
 
+@pytest.mark.parametrize("mode", [clustered(mode) for mode in MODES], ids=lambda mode: mode.name)
+@settings(max_examples=EXAMPLES // 2, suppress_health_check=[HealthCheck.too_slow])
+@given(plot=plots)
+def test_no_read_in_a_cluster_is_staler_than_promised(mode: Mode, plot: Plot) -> None:
+    """The same, where nodes come to the commands of a wave in any order."""
+    play(mode, plot)
+
+
 @settings(max_examples=EXAMPLES // 2, suppress_health_check=[HealthCheck.too_slow])
 @given(plot=plots)
 def test_increments_lose_nothing(plot: Plot) -> None:
-    """However they interleave, every increment counts once, and near copies are not older than the last one."""
-    schedule, _, paused = plot
-    world = World(STATIC)
+    """However they interleave, every increment counts once, and near copies are not older than the last one.
+
+    But for lost replies: whether a store was done is not known then, and it counts again.
+    """
+    schedule, _, paused, order = plot
+    world = World(STATIC, order, lossy=False)
     strict = world.process(staleness=0)
     actors = [
         world.increments(world.process(), 1, 3),
@@ -154,7 +173,7 @@ def no_lease_fence(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_lease(packed: bytes) -> bytes:
-    (command,) = parsed(Exchange(packed, 1))
+    (command,) = parsed(packed)
     leased = command[0] == b"UNLINK" and command[-1].endswith(b":l")
     return commands([tuple(command[:2])]).packed if leased else packed
 
@@ -205,7 +224,8 @@ def soft_is_no_rotation(patch: pytest.MonkeyPatch) -> None:
 def soft_leaves_the_lease(patch: pytest.MonkeyPatch) -> None:
     """Let a load in flight store after its key was softly evicted."""
 
-    def broken(self: SimulatedRedis, key: bytes, _lease: bytes, moment: bytes) -> int:
+    def broken(self: SimulatedRedis, key: bytes, *rest: bytes) -> int:
+        moment = rest[-1]
         moved = ended(self.get(key) or b"", int.from_bytes(moment, "little"))
         if moved is not None:
             self.strings[key] = (moved, self.strings[key][1])
@@ -224,7 +244,96 @@ def _end(raw: bytes) -> int:
     return entry.expires_ms if entry else 0
 
 
+def journal_beside_the_versions(patch: pytest.MonkeyPatch) -> None:
+    """Append to the journal in the wave that removes what its record names."""
+    waves = ClusterRotation.waves
+
+    def broken(self: ClusterRotation, invalidations: Any, parts: Any) -> Any:
+        fences, forgotten, journal = waves(self, invalidations, parts)
+        return [fences, [*forgotten, *journal]]
+
+    patch.setattr(ClusterRotation, "waves", broken)
+
+
+def fences_beside_the_versions(patch: pytest.MonkeyPatch) -> None:
+    """Bump guards and raise row fences in the wave that removes the versions."""
+    waves = ClusterRotation.waves
+
+    def broken(self: ClusterRotation, invalidations: Any, parts: Any) -> Any:
+        fences, forgotten, journal = waves(self, invalidations, parts)
+        return [[*fences, *forgotten], journal]
+
+    patch.setattr(ClusterRotation, "waves", broken)
+
+
+def fences_after_the_versions(patch: pytest.MonkeyPatch) -> None:
+    """Bump guards once the versions are gone."""
+    waves = ClusterRotation.waves
+
+    def broken(self: ClusterRotation, invalidations: Any, parts: Any) -> Any:
+        fences, forgotten, journal = waves(self, invalidations, parts)
+        return [forgotten, fences, journal]
+
+    patch.setattr(ClusterRotation, "waves", broken)
+
+
+def snapshots_in_one_wave(patch: pytest.MonkeyPatch) -> None:
+    """Read guards and row fences in the wave that reads the versions."""
+    send = ClusterSteps._send
+
+    def broken(self: ClusterSteps, *waves: Any, **options: Any) -> Any:
+        return send(self, [unit for wave in waves for unit in wave], **options)
+
+    patch.setattr(ClusterSteps, "_send", broken)
+
+
+def any_page_is_a_ticket(patch: pytest.MonkeyPatch) -> None:
+    """Take what was read beside a page of the journal for younger than it."""
+
+    def broken(self: ClusterSteps, key: str, tags: Any, cursor: str, limit: int) -> Any:
+        follow = parcel(range_after(self.keys.journal, cursor, limit))
+        followed, entry, *versions = yield Waves([[follow, *self.look(key, tags)]], foreign=True)
+        return page(followed, cursor, limit), Observed(entry, versions)
+
+    patch.setattr(ClusterSteps, "read_following", broken)
+
+
+def entries_go_before_leases(patch: pytest.MonkeyPatch) -> None:
+    """Remove an entry first, and then the lease under which it could be stored again."""
+    waves = ClusterRotation.waves
+
+    def broken(self: ClusterRotation, invalidations: Any, parts: Any) -> Any:
+        return [
+            [each._replace(packed=each.packed[::-1]) for each in wave]
+            for wave in waves(self, invalidations, parts)
+        ]
+
+    patch.setattr(ClusterRotation, "waves", broken)
+
+
+def offers_come_back(patch: pytest.MonkeyPatch) -> None:
+    """Send again what creates versions, after a lost reply."""
+    for kind in (Steps, ClusterSteps):
+        patch.setattr(kind, "_send", _again(kind._send))
+
+
+def _again(send: Any) -> Any:
+    return lambda self, *waves, **options: send(self, *waves, **{**options, "once": False})
+
+
 BROKEN = [
+    (offers_come_back, STATIC),
+    (offers_come_back, clustered(STATIC)),
+    (journal_beside_the_versions, clustered(STATIC)),
+    (journal_beside_the_versions, clustered(EVICTING)),
+    (fences_after_the_versions, clustered(REVEALED)),
+    (fences_beside_the_versions, clustered(LAGGING)),
+    (snapshots_in_one_wave, clustered(REVEALED)),
+    (snapshots_in_one_wave, clustered(LAGGING)),
+    (any_page_is_a_ticket, clustered(STATIC)),
+    (entries_go_before_leases, clustered(EVICTING)),
+    (late_version, clustered(STATIC)),
+    (no_guard, clustered(REVEALED)),
     (any_flight_will_do, STATIC),
     (any_flight_will_do, EVICTING),
     (soft_is_no_rotation, SOFT),

@@ -3,12 +3,16 @@
 An actor is a generator that yields wherever another may come between: before each single command on the server,
 before a loader reads the source, and between that and the loader's return. The plans, the steps and the
 near cache are the shipped ones; only the server and the waiting are simulated.
+
+In a cluster the parcels of a wave are executed in any order, each command by itself, so that any number of nodes is
+covered. Now and then a reply is lost: what was sent is executed once more, or the step begun anew if it must not be.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.cache import plans, writing
 from staleproof.cache.call import Call
@@ -21,12 +25,21 @@ from staleproof.codecs import MsgpackCodec
 from staleproof.events.invalidation import Invalidation
 from staleproof.keys import Keyspace
 from staleproof.policies.policy import Policy
+from staleproof.providers.redis.cluster_steps import ClusterSteps
+from staleproof.providers.redis.exchange import Exchange
+from staleproof.providers.redis.failures import UnsureError
 from staleproof.providers.redis.journal import JournalSteps
+from staleproof.providers.redis.parcels import Parcel
 from staleproof.testing import ManualClock
 from tests.model.simulated_redis import SimulatedRedis, parsed
 
+if TYPE_CHECKING:
+    from staleproof.providers.redis.parcels import Waves
+
 Actor = Generator[None, None, Any]
 KEY = "row"
+LOST = 0.03
+"""How often a reply is lost."""
 CODEC: MsgpackCodec[int] = MsgpackCodec(int)
 
 
@@ -38,6 +51,7 @@ class Mode(NamedTuple):
     tags_from: Callable[[int], list[str]] | None = None
     invalidates: dict[str, Any] = {}  # noqa: RUF012 - never written
     lagging: bool = False
+    clustered: bool = False
 
 
 STATIC = Mode("static", tags=("row", "all"), invalidates={"tags": ("row",)})
@@ -55,6 +69,11 @@ LAGGING = Mode(
 MODES = [STATIC, REVEALED, MOVING, EVICTING, CLEARING, LAGGING, SOFT, SOFTLY_EVICTING]
 
 
+def clustered(mode: Mode) -> Mode:
+    """Return *mode* on a cluster."""
+    return mode._replace(name=f"clustered {mode.name}", clustered=True)
+
+
 class StaleReadError(AssertionError):
     """P1 or P2 is broken."""
 
@@ -62,12 +81,14 @@ class StaleReadError(AssertionError):
 class World:
     """The source, the server, the clock, and what has been acknowledged when."""
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self, mode: Mode, order: int = 0, *, lossy: bool = True) -> None:
         self.mode = mode
+        self.lossy = lossy
+        self.random = random.Random(order)
         self.clock = ManualClock()
         self.server = SimulatedRedis(self.clock)
         self.keys = Keyspace("world")
-        self.steps = JournalSteps(self.keys)
+        self.steps = (ClusterSteps if mode.clustered else JournalSteps)(self.keys)
         self.row = 0
         self.replica = 0
         self.acknowledged: list[tuple[float, int]] = [(float("-inf"), 0)]
@@ -182,7 +203,7 @@ class World:
             elif isinstance(command, Invalidate):
                 reply = yield from self.invalidate(command.invalidations)
             else:
-                reply = yield from self.on_server(command.on(self.steps))
+                reply = yield from self.step(command)
 
     def fly(self, fly: Fly, core: Core) -> Actor:
         """Lead a load, or wait for the one under way in the same process; each turn of the wait is a step."""
@@ -198,12 +219,16 @@ class World:
 
     def invalidate(self, records: Sequence[Invalidation]) -> Actor:
         """Apply *records* command by command; return their places."""
-        exchange = self.steps.invalidate(records, records)
-        replies = []
-        for command in parsed(exchange):
-            yield
-            replies.append(self.server.execute(command))
+        replies = yield from self.exchange(self.steps.invalidate(records, records))
         return self.steps.placed(records, replies)
+
+    def step(self, command: Any) -> Actor:
+        """Run the step of *command*; another time if what it made up may not be sent again."""
+        while True:
+            try:
+                return (yield from self.on_server(command.on(self.steps)))
+            except UnsureError:
+                continue
 
     def on_server(self, step: Any) -> Actor:
         """Run a step command by command; others' commands may come between any two."""
@@ -213,10 +238,40 @@ class World:
                 exchange = step.send(replies)
             except StopIteration as end:
                 return end.value
-            replies = []
-            for command in parsed(exchange):
-                yield
-                replies.append(self.server.execute(command))
+            replies = yield from self.exchange(exchange)
+
+    def exchange(self, request: Exchange | Waves) -> Actor:
+        """Execute *request* command by command; return the replies."""
+        if isinstance(request, Exchange):
+            return (yield from self.wave([Parcel(0, b"", (request.packed,))], request))
+        replies = []
+        for wave in request.waves:
+            replies += yield from self.wave(wave, request)
+        return replies
+
+    def wave(self, parcels: Sequence[Parcel], request: Exchange | Waves) -> Actor:
+        """Execute *parcels*, each in its own order."""
+        left = [parsed(b"".join(parcel.packed)) for parcel in parcels]
+        answers: list[list[Any]] = [[] for _ in parcels]
+        while under_way := [at for at, commands in enumerate(left) if len(answers[at]) < len(commands)]:
+            at = self.random.choice(under_way)
+            answers[at].append((yield from self.execute(left[at][len(answers[at])])))
+            if self.lost(request):
+                answers[at].clear()
+        return [reply for replies in answers for reply in replies]
+
+    def execute(self, command: list[bytes]) -> Actor:
+        """Let others come first, and then execute *command*."""
+        yield
+        return self.server.execute(command)
+
+    def lost(self, request: Exchange | Waves) -> bool:
+        """Say whether a reply to *request* is lost, so that it is sent again."""
+        if not self.lossy or self.random.random() >= LOST:
+            return False
+        if request.once:
+            raise UnsureError("a reply was lost")
+        return True
 
 
 def run(actors: list[Actor], schedule: Iterator[tuple[int, int]]) -> None:

@@ -6,6 +6,7 @@ A lock and connections belong to an event loop; what is known of the cluster doe
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -15,9 +16,10 @@ from staleproof.providers.redis.chart import Chart
 from staleproof.providers.redis.cluster_connections import CLUSTER_SLOTS, refuse
 from staleproof.providers.redis.cluster_steps import ClusterSteps
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
-from staleproof.providers.redis.delivery import Delivery, Pause, Refresh, gathered, grouped, groups
+from staleproof.providers.redis.delivery import Delivery, Pause, Refresh
 from staleproof.providers.redis.exchange import commands
 from staleproof.providers.redis.failures import check
+from staleproof.providers.redis.groups import gathered, grouped, groups
 from staleproof.providers.redis.parcels import Tour, Waves
 from staleproof.providers.redis.topology import following, stop, understood
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
     from staleproof.keys import Keyspace
     from staleproof.providers.redis.credentials import Credentials
-    from staleproof.providers.redis.delivery import Group, Marks, Outcome
+    from staleproof.providers.redis.delivery import Marks
+    from staleproof.providers.redis.groups import Group, Outcome
     from staleproof.providers.redis.parcels import Parcel
     from staleproof.providers.redis.topology import Address, Topology
 
@@ -51,6 +54,7 @@ class AsyncClusterConnections:
         self._endpoint.address  # noqa: B018 - raises if there can be no cluster
         self.where = self._endpoint.where
         self.chart = Chart(timeout)
+        self.watch = inf  # not heeded: a node that serves a slot no more says so to whoever asks for it
         self._timeout = timeout
         self._nodes: dict[Address, AsyncConnections] = {}
         self._asking: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
@@ -83,13 +87,13 @@ class AsyncClusterConnections:
     async def _deliver_all(self, request: Waves, marks: Marks | None = None) -> list[Any]:
         replies: list[Any] = []
         for wave in request.waves:
-            answered = await self._deliver(wave, marks)
+            answered = await self._deliver(wave, marks, once=request.once)
             check(answered, self, foreign=request.foreign)
             replies += answered
         return replies
 
-    async def _deliver(self, parcels: Sequence[Parcel], marks: Marks | None) -> list[Any]:
-        delivery = Delivery(parcels, await self._known(), self._timeout, marks).run()
+    async def _deliver(self, parcels: Sequence[Parcel], marks: Marks | None, *, once: bool) -> list[Any]:
+        delivery = Delivery(parcels, await self._known(), self._timeout, marks, once=once).run()
         answer: Any = None
         while True:
             try:
@@ -106,7 +110,7 @@ class AsyncClusterConnections:
                 answer = await self._scatter(wanted)
 
     async def _scatter(self, sends: Sequence[Group]) -> Sequence[Outcome]:
-        under_way = [self._node(each.address).outcome(each.packed, each.replies) for each in sends]
+        under_way = [self._node(each.address).outcome(each.exchange) for each in sends]
         return [await under_way[0]] if len(under_way) == 1 else await asyncio.gather(*under_way)
 
     async def _tour(self, tour: Tour) -> list[Any]:

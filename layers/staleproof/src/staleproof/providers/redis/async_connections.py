@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import copy
 from functools import partial
+from math import inf
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
@@ -27,9 +29,10 @@ from staleproof.providers.redis.connections import (
 from staleproof.providers.redis.credentials import Age
 from staleproof.providers.redis.durability import Replicas, settle
 from staleproof.providers.redis.exchange import Exchange
-from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, translate
+from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.node_connections import address_of
+from staleproof.providers.redis.proof import ROLE, Proof, must_be_primary
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,6 +75,7 @@ class AsyncConnections:
         self._max = max_connections
         self._greetings: list[Greeting] = []
         self._replicas = Replicas(self.where, timeout)
+        self.watch = inf
         self.forget()
 
     def forget(self) -> None:
@@ -130,10 +134,10 @@ class AsyncConnections:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
 
-    async def outcome(self, packed: bytes, replies: int) -> list[Any] | ProviderUnavailableError:
+    async def outcome(self, exchange: Exchange) -> list[Any] | ProviderUnavailableError:
         """See `NodeConnections.outcome`."""
         try:
-            return await self.exchange(Exchange(packed, replies))
+            return await self.exchange(exchange)
         except ProviderUnavailableError as error:
             return error
 
@@ -161,12 +165,17 @@ class AsyncConnections:
         try:
             return await self._attempt(connection or self._new(), exchange)
         except TRANSPORT as error:
+            if isinstance(error, DEMOTED):
+                self.renew()
             if self._credentials is not None and isinstance(error, REFUSED):
                 self._credentials.rejected()  # and once more, with what it is told next
             elif not reused or isinstance(error, TIMEOUTS):
                 raise translate(error, self.where) from error
         except RedisError as error:
             raise translate(error, self.where) from error
+        if exchange.once:
+            self.renew()
+            raise UnsureError(f"a connection to {self.where} broke")
         try:
             return await self._attempt(self._new(), exchange)
         except (RedisError, OSError) as error:
@@ -187,7 +196,15 @@ class AsyncConnections:
         return replies
 
     async def _converse(self, connection: Any, packed: bytes, replies: int) -> list[Any]:
-        await connection.send_packed_command([packed], check_health=False)
+        now = time()
+        since, until = connection.proof
+        proved = since <= now < until
+        watched = not proved and self.watch < inf
+        await connection.send_packed_command([ROLE + packed if watched else packed], check_health=False)
+        if watched:
+            must_be_primary(await self._reply(connection))
+        if not proved:
+            connection.proof = Proof.of(now, self.watch)
         return [await self._reply(connection) for _ in range(replies)]
 
     @staticmethod
@@ -198,10 +215,11 @@ class AsyncConnections:
             return error
 
     async def _young(self) -> Any:
-        """Return an idle connection that is not too old, None if there is none."""
+        """Return an idle connection that is not too old and was not silent for too long, None if there is none."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.age is None or not connection.age.over:
+            over = connection.age is not None and connection.age.over
+            if not over and not connection.proof.is_old(time()):
                 return connection
             await connection.disconnect(nowait=True)
         return None
@@ -210,6 +228,7 @@ class AsyncConnections:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         lifetime = self._credentials.lifetime if self._credentials is not None else None
         connection.age = None if lifetime is None else Age(lifetime, self._clock)
+        connection.proof = Proof(time(), 0.0)
         return connection
 
     def renew(self) -> None:

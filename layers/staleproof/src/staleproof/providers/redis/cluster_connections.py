@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -19,9 +20,10 @@ from staleproof.errors import ConfigurationError, ProviderUnavailableError
 from staleproof.providers.redis.chart import Chart
 from staleproof.providers.redis.cluster_steps import ClusterSteps
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
-from staleproof.providers.redis.delivery import Delivery, Pause, Refresh, gathered, grouped, groups
+from staleproof.providers.redis.delivery import Delivery, Pause, Refresh
 from staleproof.providers.redis.exchange import commands
 from staleproof.providers.redis.failures import check
+from staleproof.providers.redis.groups import gathered, grouped, groups
 from staleproof.providers.redis.node_connections import NodeConnections, Post
 from staleproof.providers.redis.parcels import Tour, Waves
 from staleproof.providers.redis.pool import forget_after_fork
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 
     from staleproof.keys import Keyspace
     from staleproof.providers.redis.credentials import Credentials
-    from staleproof.providers.redis.delivery import Group, Marks, Outcome
+    from staleproof.providers.redis.delivery import Marks
+    from staleproof.providers.redis.groups import Group, Outcome
     from staleproof.providers.redis.parcels import Parcel
     from staleproof.providers.redis.topology import Address, Topology
 
@@ -82,6 +85,7 @@ class ClusterConnections:
         self._endpoint.address  # noqa: B018 - raises if there can be no cluster
         self.where = self._endpoint.where
         self.chart = Chart(timeout)
+        self.watch = inf  # not heeded: a node that serves a slot no more says so to whoever asks for it
         self._timeout = timeout
         self._nodes: dict[Address, NodeConnections] = {}
         self.forget()
@@ -103,6 +107,7 @@ class ClusterConnections:
         Raises:
             ProviderUnavailableError: a node cannot be reached, or a slot is not served.
             ProviderRejectedError: a handshake or a command was refused.
+            UnsureError: what must not be sent twice was perhaps executed.
         """
         return self._tour(request) if isinstance(request, Tour) else self._deliver_all(request)
 
@@ -122,13 +127,13 @@ class ClusterConnections:
     def _deliver_all(self, request: Waves, marks: Marks | None = None) -> list[Any]:
         replies: list[Any] = []
         for wave in request.waves:
-            answered = self._deliver(wave, marks)
+            answered = self._deliver(wave, marks, once=request.once)
             check(answered, self, foreign=request.foreign)
             replies += answered
         return replies
 
-    def _deliver(self, parcels: Sequence[Parcel], marks: Marks | None) -> list[Any]:
-        delivery = Delivery(parcels, self._known(), self._timeout, marks).run()
+    def _deliver(self, parcels: Sequence[Parcel], marks: Marks | None, *, once: bool) -> list[Any]:
+        delivery = Delivery(parcels, self._known(), self._timeout, marks, once=once).run()
         answer: Any = None
         while True:
             try:
@@ -148,8 +153,8 @@ class ClusterConnections:
         """Send to all before reading from any."""
         if len(sends) == 1:
             (group,) = sends
-            return [self._node(group.address).outcome(group.packed, group.replies)]
-        posts = [Post(self._node(group.address), group.packed, group.replies) for group in sends]
+            return [self._node(group.address).outcome(group.exchange)]
+        posts = [Post(self._node(group.address), group.exchange) for group in sends]
         try:
             for at in sorted(range(len(sends)), key=lambda at: sends[at].address):
                 posts[at].send()

@@ -54,8 +54,8 @@ class ClusterSteps(JournalSteps):
         self._waves = ClusterRotation(keys)
         self._version: Callable[[TagId], Parcel] = lru_cache(maxsize=16_384)(self._version_parcel)
 
-    def _send(self, *waves: Iterable[Unit], foreign: bool = False) -> Any:
-        return Waves([[self._parcel(unit) for unit in wave] for wave in waves], foreign)
+    def _send(self, *waves: Iterable[Unit], foreign: bool = False, once: bool = False) -> Any:
+        return Waves([[self._parcel(unit) for unit in wave] for wave in waves], foreign, once)
 
     def _parcel(self, unit: Unit) -> Parcel:
         """What names no key is about the journal's node: it is asked for the time there."""
@@ -70,6 +70,10 @@ class ClusterSteps(JournalSteps):
     def look(self, key: str, tags: Sequence[TagId]) -> Any:
         """Return what reads the entry and its tags' versions."""
         return [parcel(("GET", self.keys.entry(key))), *map(self._version, tags)]
+
+    def read(self, key: str, tags: Sequence[TagId]) -> Step[Observed]:
+        """See `Provider.read`."""
+        return _observed((yield Waves([self.look(key, tags)], foreign=True)))
 
     def read_many(self, wants: Sequence[Want]) -> Step[list[Observed]]:
         """See `Provider.read_many`."""

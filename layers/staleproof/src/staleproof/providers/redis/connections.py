@@ -8,7 +8,8 @@ every step may run twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import redis
 from redis.exceptions import RedisError
@@ -17,7 +18,7 @@ from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError
 from staleproof.providers.redis.credentials import AgeingWire
 from staleproof.providers.redis.durability import Replicas, settle
-from staleproof.providers.redis.failures import REFUSED, TIMEOUTS, TRANSPORT, translate
+from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.pool import Pool
 from staleproof.providers.redis.wire import Wire
@@ -83,6 +84,10 @@ class Connections(Pool):
         credentials: who the connections are, if the URL does not say it.
         clock: tells how old a connection is whose credentials end.
 
+    Attributes:
+        where: the server's address, without credentials.
+        watch: seconds after which connections made from now on ask again whether they lead to a primary.
+
     Raises:
         ConfigurationError: the URL cannot be read, or names credentials beside *credentials*.
     """
@@ -111,6 +116,7 @@ class Connections(Pool):
         self._clock = clock
         self._greetings: list[Greeting] = []
         self._replicas = Replicas(self.where, timeout)
+        self.watch = inf
 
     def greet(self, greeting: Greeting) -> None:
         """Have *greeting* speak first on every connection.
@@ -137,8 +143,9 @@ class Connections(Pool):
         Raises:
             ProviderUnavailableError: the server cannot be reached, or every connection stayed busy.
             ProviderRejectedError: the handshake was refused.
+            UnsureError: what must not be sent twice was perhaps executed.
         """
-        replies: list[Any] = self._through(exchange.packed, exchange.replies)
+        replies: list[Any] = self._through(exchange.packed, exchange.replies, once=exchange.once)
         return replies
 
     def settled(self, exchange: Exchange, keys: Keyspace) -> list[Any]:
@@ -159,7 +166,7 @@ class Connections(Pool):
         """Send one command and return its one reply, not in a list; raises as `exchange` does."""
         return self._through(packed, None)
 
-    def _through(self, packed: bytes, replies: int | None) -> Any:
+    def _through(self, packed: bytes, replies: int | None, *, once: bool = False) -> Any:
         try:
             wire = self._idle.pop()
         except IndexError:
@@ -174,7 +181,18 @@ class Connections(Pool):
             if self._waiting:
                 self._call_next()
             return answer
+        if once:
+            self.doubt()
         return self._anew(packed, replies)
+
+    def doubt(self) -> NoReturn:
+        """Close idle connections, which may be as dead as one that broke, and say that a step must be run anew.
+
+        Raises:
+            UnsureError: always.
+        """
+        self.renew()
+        raise UnsureError(f"a connection to {self.where} broke")
 
     def _lost(self, wire: Wire, error: BaseException, *, again: bool) -> None:
         """Close a wire that failed in mid-exchange: its late replies must not answer the next question."""
@@ -185,6 +203,8 @@ class Connections(Pool):
         if self._credentials is not None and isinstance(error, REFUSED):
             self._credentials.rejected()  # and once more, with what it is told next
             return
+        if isinstance(error, DEMOTED):
+            self.renew()
         if not again or not isinstance(error, TRANSPORT) or isinstance(error, TIMEOUTS):
             raise translate(error, self.where) from error
 
@@ -210,8 +230,8 @@ class Connections(Pool):
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         lifetime = self._credentials.lifetime if self._credentials is not None else None
         if lifetime is None:
-            wire = Wire(connection, self._timeout)
+            wire = Wire(connection, self._timeout, self.watch)
         else:
-            wire = AgeingWire(connection, self._timeout, lifetime, self._clock)
+            wire = AgeingWire(connection, self._timeout, lifetime, self._clock, self.watch)
         wire.greetings = self._greetings
         return wire

@@ -13,6 +13,7 @@ Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
 from __future__ import annotations
 
 import random
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -68,8 +69,15 @@ class AgeingWire(Wire):
 
     __slots__ = ("_age", "_clock", "_lifetime")
 
-    def __init__(self, connection: Any, timeout: float, lifetime: float, clock: Clock = SYSTEM_CLOCK) -> None:
-        super().__init__(connection, timeout)
+    def __init__(
+        self,
+        connection: Any,
+        timeout: float,
+        lifetime: float,
+        clock: Clock = SYSTEM_CLOCK,
+        watch: float = inf,
+    ) -> None:
+        super().__init__(connection, timeout, watch)
         self._lifetime = lifetime
         self._clock = clock
         self._age = Age(lifetime, clock)

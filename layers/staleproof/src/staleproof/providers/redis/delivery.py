@@ -13,7 +13,8 @@ tried again in another round, each parcel from the command on that was not execu
 * a node that cannot be reached: the chart is refreshed. If it names the same node, that is the error; a failover takes
   the cluster seconds, and whoever waits that long is not for us to say.
 
-Pauses end after *patience* seconds. Commands may be executed twice; every step is made for that.
+Pauses end after *patience* seconds. Commands may be executed twice; every step is made for that, or says `once`: then
+whoever runs the step begins it anew.
 
 Where replicas are to be waited for (`durability`), each group carries its own mark, and counts as answered when they
 have it.
@@ -31,6 +32,9 @@ from hiredis import pack_command
 
 from staleproof.errors import ProviderUnavailableError
 from staleproof.providers.redis.durability import mark
+from staleproof.providers.redis.exchange import Exchange
+from staleproof.providers.redis.failures import UnsureError
+from staleproof.providers.redis.groups import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -38,10 +42,10 @@ if TYPE_CHECKING:
 
     from staleproof.providers.redis.chart import Chart
     from staleproof.providers.redis.durability import Waiting
+    from staleproof.providers.redis.groups import Outcome
     from staleproof.providers.redis.parcels import Parcel
     from staleproof.providers.redis.topology import Address
 
-    Outcome: TypeAlias = "list[Any] | ProviderUnavailableError"
     Marks: TypeAlias = Callable[[bytes], bytes]
 
 ASKING = pack_command(("ASKING",))
@@ -57,14 +61,6 @@ PASSING = (
 DETOURS = (theirs.AskError, *PASSING)  # a MovedError is an AskError
 FREE_ROUNDS = 4
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.05
-
-
-class Group(NamedTuple):
-    """What one node is sent in one round."""
-
-    address: Address
-    packed: bytes
-    replies: int
 
 
 class Pause(NamedTuple):
@@ -104,15 +100,23 @@ class Delivery:
         chart: who serves what.
         patience: for how many seconds to pause altogether.
         marks: for a key, the name of a mark in its slot, if replicas are to be waited for.
+        once: whether no command must be executed twice.
     """
 
     def __init__(
-        self, parcels: Sequence[Parcel], chart: Chart, patience: float, marks: Marks | None = None
+        self,
+        parcels: Sequence[Parcel],
+        chart: Chart,
+        patience: float,
+        marks: Marks | None = None,
+        *,
+        once: bool = False,
     ) -> None:
         self._parcels = parcels
         self._chart = chart
         self._patience = patience
         self._marks = marks
+        self._once = once
         self._replies: list[list[Any]] = [[None] * len(parcel.packed) for parcel in parcels]
         self._pending = dict.fromkeys(range(len(parcels)), 0)
         self._asked: dict[int, Address] = {}
@@ -128,6 +132,7 @@ class Delivery:
 
         Raises:
             ProviderUnavailableError: a node cannot be reached, or a slot is not served; retry.
+            UnsureError: a node is lost that may have executed what must not be executed twice.
         """
         while True:
             loads = self._loads()
@@ -161,10 +166,13 @@ class Delivery:
                 packed.append(ASKING)
             packed += self._parcels[item.at].packed[item.start : item.end]
         if self._marks is None:
-            return _Load(Group(address, b"".join(packed), len(packed)), items, None)
+            return _Load(self._group(address, packed, len(packed)), items, None)
         waiting = self._chart.replicas_of(address).waiting()
         packed += [mark(self._marks(self._parcels[items[0].at].name)), waiting.packed]
-        return _Load(Group(address, b"".join(packed), len(packed) + 1), items, waiting)
+        return _Load(self._group(address, packed, len(packed) + 1), items, waiting)
+
+    def _group(self, address: Address, packed: Sequence[bytes], replies: int) -> Group:
+        return Group(address, Exchange(b"".join(packed), replies, once=self._once))
 
     # --- what came back ------------------------------------------------------------------------------
 
@@ -234,10 +242,12 @@ class Delivery:
             yield self._pause(reason)
 
     def _forgive(self, error: ProviderUnavailableError, load: _Load) -> None:
-        """Raise *error* if the cluster still says that the lost node is the one to ask."""
+        """Raise *error* if the cluster still says that the lost node is the one to ask; ask the new one otherwise."""
         owners = self._chart.topology.owners
         if any(owners[self._parcels[item.at].slot] == load.group.address for item in load.items):
             raise error
+        if self._once:
+            raise UnsureError(str(error)) from error
 
     def _pause(self, reason: str) -> Pause:
         now = time.monotonic()
@@ -252,37 +262,3 @@ class Delivery:
 def _has_written(reply: Any) -> bool:
     """Say whether a command of an invalidation has changed something; what removes or softens tells by its number."""
     return not isinstance(reply, Exception) and reply is not None and reply != 0
-
-
-# --- the hot path: one command a parcel, no trouble --------------------------------------------------------
-
-
-def grouped(parcels: Sequence[Parcel], owners: Sequence[Address | None]) -> dict[Address | None, list[int]]:
-    """Return which of *parcels* go where."""
-    places: dict[Address | None, list[int]] = {}
-    for at, parcel in enumerate(parcels):
-        places.setdefault(owners[parcel.slot], []).append(at)
-    return places
-
-
-def groups(parcels: Sequence[Parcel], places: dict[Address | None, list[int]]) -> list[Group]:
-    """Return what to send where."""
-    return [
-        Group(address, b"".join([parcels[at].packed[0] for at in some]), len(some))  # type: ignore[arg-type]
-        for address, some in places.items()
-    ]
-
-
-def gathered(
-    count: int, places: dict[Address | None, list[int]], outcomes: Sequence[Outcome]
-) -> list[Any] | None:
-    """Return the replies in the order of the parcels; None if there was any trouble."""
-    found: list[Any] = [None] * count
-    for some, outcome in zip(places.values(), outcomes, strict=True):
-        if isinstance(outcome, Exception):
-            return None
-        for at, reply in zip(some, outcome, strict=True):
-            if isinstance(reply, Exception):
-                return None
-            found[at] = reply
-    return found

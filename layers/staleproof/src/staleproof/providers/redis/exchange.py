@@ -18,11 +18,13 @@ class Exchange(NamedTuple):
 
     Attributes:
         foreign: whether a key of another type is met as an error among the replies: it is a miss, not a failure.
+        once: whether it must not be executed twice: then the whole step is run again.
     """
 
     packed: bytes
     replies: int
     foreign: bool = False
+    once: bool = False
 
     @property
     def any(self) -> bool:
@@ -30,10 +32,10 @@ class Exchange(NamedTuple):
         return bool(self.replies)
 
 
-def commands(each: Iterable[Command], *, foreign: bool = False) -> Exchange:
+def commands(each: Iterable[Command], *, foreign: bool = False, once: bool = False) -> Exchange:
     """Pack *each* command into one exchange."""
     packed = list(map(pack_command, each))
-    return Exchange(b"".join(packed), len(packed), foreign)
+    return Exchange(b"".join(packed), len(packed), foreign, once)
 
 
 def packed_names(names: Iterable[bytes]) -> bytes:

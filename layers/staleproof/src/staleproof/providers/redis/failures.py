@@ -20,6 +20,14 @@ TIMEOUTS = (theirs.TimeoutError, TimeoutError, BlockingIOError)
 DEMOTED = (theirs.ReadOnlyError, theirs.MasterDownError, theirs.ClusterDownError, theirs.BusyLoadingError)
 """The connection works, but leads to a node that is no primary any more, or not yet one: all others lead there too."""
 
+MOST_RUNS = 4
+"""How often a step is run at most: for a script that is not known, and for connections that broke."""
+
+
+class UnsureError(theirs.ConnectionError):
+    """A connection broke after something was sent that must not be sent again; the step is to be run anew."""
+
+
 _PASSING = (
     theirs.BusyLoadingError,
     theirs.ReadOnlyError,

@@ -12,6 +12,7 @@ from staleproof.providers.redis.connections import Connections, where
 from staleproof.providers.redis.pool import Pool
 
 if TYPE_CHECKING:
+    from staleproof.providers.redis.exchange import Exchange
     from staleproof.providers.redis.topology import Address
     from staleproof.providers.redis.wire import Wire
 
@@ -47,18 +48,19 @@ class NodeConnections(Connections):
         Pool.__init__(other, where(kwargs), self._timeout, self._max)
         return other
 
-    def outcome(self, packed: bytes, replies: int) -> list[Any] | ProviderUnavailableError:
-        """Send *packed*; return its replies, or the error if the node cannot be reached."""
+    def outcome(self, exchange: Exchange) -> list[Any] | ProviderUnavailableError:
+        """Send *exchange*; return its replies, or the error if the node cannot be reached."""
         try:
-            answer: list[Any] = self._through(packed, replies)
+            return self.exchange(exchange)
         except ProviderUnavailableError as error:
             return error
-        return answer
 
-    def outcome_anew(self, packed: bytes, replies: int) -> list[Any] | ProviderUnavailableError:
-        """Do the same on a new connection."""
+    def outcome_anew(self, exchange: Exchange) -> list[Any] | ProviderUnavailableError:
+        """Send *exchange*, which was sent before, on a new connection; unless it must not be."""
+        if exchange.once:
+            self.doubt()
         try:
-            answer: list[Any] = self._anew(packed, replies)
+            answer: list[Any] = self._anew(exchange.packed, exchange.replies)
         except ProviderUnavailableError as error:
             return error
         return answer
@@ -86,10 +88,9 @@ class NodeConnections(Connections):
 class Post:
     """What is sent to a node and not yet answered: to be sent first, then read or dropped."""
 
-    def __init__(self, node: NodeConnections, packed: bytes, replies: int) -> None:
+    def __init__(self, node: NodeConnections, exchange: Exchange) -> None:
         self._node = node
-        self._packed = packed
-        self._replies = replies
+        self._exchange = exchange
         self._wire: Wire | None = None
         self._reused = False
         self._error: ProviderUnavailableError | None = None
@@ -103,7 +104,7 @@ class Post:
             return
         self._wire, self._reused = wire, wire.opened
         try:
-            wire.send(self._packed)
+            wire.send(self._exchange.packed)
         except BaseException as error:  # noqa: BLE001 - `_fail` raises what a new connection cannot mend
             self._fail(error)
 
@@ -113,9 +114,9 @@ class Post:
             return self._error
         wire = self._wire
         if wire is None:
-            return self._node.outcome_anew(self._packed, self._replies)
+            return self._node.outcome_anew(self._exchange)
         try:
-            replies = wire.receive(self._replies)
+            replies = wire.receive(self._exchange.replies)
         except BaseException as error:  # noqa: BLE001 - see `send`
             self._fail(error)
             return self.outcome()  # the error, or by a new connection

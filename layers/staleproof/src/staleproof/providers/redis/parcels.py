@@ -34,10 +34,12 @@ class Waves(NamedTuple):
 
     Attributes:
         foreign: whether a key of another type is met as an error among the replies: it is a miss, not a failure.
+        once: whether no command must be executed twice: then the whole step is run again.
     """
 
     waves: Sequence[Sequence[Parcel]]
     foreign: bool = False
+    once: bool = False
 
     @property
     def any(self) -> bool:

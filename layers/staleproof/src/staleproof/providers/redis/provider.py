@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError
@@ -25,9 +26,10 @@ from staleproof.providers.redis.cluster_connections import ClusterConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
 from staleproof.providers.redis.durability import checked as replicated
 from staleproof.providers.redis.endpoint import unread, without_cluster
-from staleproof.providers.redis.failures import check, failed, is_foreign
+from staleproof.providers.redis.failures import MOST_RUNS, UnsureError, check, failed, is_foreign, translate
 from staleproof.providers.redis.follower import RedisFollower
 from staleproof.providers.redis.incarnation import checked, vouch
+from staleproof.providers.redis.proof import WATCH, checked_watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +60,8 @@ class RedisProvider(RedisFollower):
             share the namespace must say the same.
         durability: when an invalidation is acknowledged: when the `"primary"` has it, or when it is `"replicated"` to
             all replicas that are online, and so outlives a failover (see `durability`).
+        watch: seconds after which a connection asks again whether it leads to a primary (see `proof`), `math.inf` for
+            never; for one server only.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class RedisProvider(RedisFollower):
         reader: RedisProvider | None = None,
         restarts: Restarts = "trust",
         durability: Durability = "primary",
+        watch: float = WATCH,
     ) -> None:
         self.namespace = namespace
         self.reader = reader
@@ -79,6 +84,9 @@ class RedisProvider(RedisFollower):
         self._steps: JournalSteps = connections.steps(self.keys)
         self._scripted: JournalSteps = connections.steps(self.keys, scripted=True)
         self._replicated = replicated(durability)
+        connections.watch = checked_watch(watch)
+        if reader is not None:
+            reader.connections.watch = inf  # it leads to replicas
         self._horizon_ms = horizon_ms
         self._invalidations = count(1)
         if checked(restarts) == "clear":
@@ -121,10 +129,16 @@ class RedisProvider(RedisFollower):
         return cls(connections, namespace, reader=reader, restarts=restarts, durability=durability)
 
     def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
-        try:
-            return self._drive(step(self._steps))
-        except NoScriptError:
-            return self._drive(step(self._scripted))
+        steps, left = self._steps, MOST_RUNS
+        while True:
+            left -= 1
+            try:
+                return self._drive(step(steps))
+            except NoScriptError:
+                steps = self._scripted
+            except UnsureError as error:
+                if left <= 0:
+                    raise translate(error, self.connections.where) from error
 
     def _vouch(self, converse: Callable[[bytes, int], Any]) -> None:
         self._drive(vouch(self._steps), lambda exchange: converse(exchange.packed, exchange.replies))

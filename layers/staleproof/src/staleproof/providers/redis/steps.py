@@ -12,7 +12,9 @@ it as one exchange; `cluster_steps` makes of it what a cluster needs.
 
 Every step may be run twice, when a connection breaks between the server's work and its reply, or when the server
 does not know a script (*scripted* then turns EVALSHA into EVAL). A lease taken by the first run is
-recognised by its name in the second; everything else is idempotent.
+recognised by its name in the second; everything else is idempotent. But what a step makes up, versions and guards, is
+offered once: the same bytes sent again could bring back a version that was used and invalidated between the two, and
+all that is stored under it. Such an exchange is marked `once`, and the second run makes up others.
 """
 
 from __future__ import annotations
@@ -85,9 +87,9 @@ class Steps:
         head = ("EVAL", script.body) if self._scripted else ("EVALSHA", script.digest)
         return (*head, len(keys), *keys, *arguments)
 
-    def _send(self, *waves: Iterable[Unit], foreign: bool = False) -> Any:
+    def _send(self, *waves: Iterable[Unit], foreign: bool = False, once: bool = False) -> Any:
         """Return what to yield for *waves*."""
-        return commands(chain.from_iterable(chain.from_iterable(waves)), foreign=foreign)
+        return commands(chain.from_iterable(chain.from_iterable(waves)), foreign=foreign, once=once)
 
     def _looks(self, names: Iterable[bytes]) -> Iterator[Unit]:
         """Return what reads *names*: one or more of them a command."""
@@ -128,7 +130,10 @@ class Steps:
         """
         offered = _random_versions(tags)
         replies = yield self._send(
-            self._versions(tags, offered, tag_ttl_ms), self._fences(tags, guard=guard), foreign=True
+            self._versions(tags, offered, tag_ttl_ms),
+            self._fences(tags, guard=guard),
+            foreign=True,
+            once=True,
         )
         return (yield from self._captured(tags, offered, replies, tag_ttl_ms, guard=guard))
 
@@ -150,8 +155,8 @@ class Steps:
         )
         offered = _random_versions(tags)
         takes = [self._take(claim, lease_ms) for claim in claims]
-        fences = self._fences(tags, guard=guard)
-        replies = yield self._send(self._versions(tags, offered, tag_ttl_ms), [*fences, *takes], foreign=True)
+        versions, fences = self._versions(tags, offered, tag_ttl_ms), self._fences(tags, guard=guard)
+        replies = yield self._send(versions, [*fences, *takes], foreign=True, once=True)
         taken = replies[len(replies) - 2 * len(takes) :]
         captured = replies[: len(replies) - 2 * len(takes)]
         snapshot = yield from self._captured(tags, offered, captured, tag_ttl_ms, guard=guard)
@@ -197,11 +202,12 @@ class Steps:
         if foreign:
             # Somebody else's value under our key: no entry can carry it, so it is replaced before the load.
             life = ("PX", ttl_ms) if ttl_ms else ()
-            yield self._send([(("SET", self.keys.version(tags[at]), offered[at], *life),) for at in foreign])
+            replaced = [(("SET", self.keys.version(tags[at]), offered[at], *life),) for at in foreign]
+            yield self._send(replaced, once=True)
             versions = [offered[at] if at in foreign else version for at, version in enumerate(versions)]
         if guard and not (isinstance(held, bytes) and guards.usable(held)):
             fresh = guards.fresh(os.urandom(guards.EPOCH_BYTES))
-            (held,) = yield self._send([(("EVAL", GUARD.body, 1, self.keys.guard, fresh),)])
+            (held,) = yield self._send([(("EVAL", GUARD.body, 1, self.keys.guard, fresh),)], once=True)
         return Snapshot(list(map(current, versions)), list(map(_row_version, rows)), held)
 
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:

@@ -6,6 +6,10 @@ redis-py's public face, the socket and the hiredis reader; the tests of every pr
 
 A plain socket is made blocking, with the kernel's own time-outs: with Python's, each send and receive is preceded by a
 `poll`. A TLS socket keeps Python's, since OpenSSL must see every wake-up.
+
+Now and then a wire is *proved* before it is used (see `proof`): one that lay idle for long may be dead without
+knowing it, and is opened anew; one that is to lead to a primary asks whether it still does, in the same write as what
+it is used for.
 """
 
 from __future__ import annotations
@@ -13,10 +17,14 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from math import inf
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import ConnectionError as ConnectionLostError
+
+from staleproof.providers.redis.proof import ROLE, UNPROVED, Proof, must_be_primary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +38,7 @@ class Wire:
     Args:
         connection: of redis-py, not necessarily connected.
         timeout: seconds that one send or receive may take.
+        watch: seconds after which it asks again whether it leads to a primary; infinite if it need not.
 
     Attributes:
         opened: whether the socket is open.
@@ -41,16 +50,20 @@ class Wire:
         "_connection",
         "_feed",
         "_gets",
+        "_proof",
         "_receive",
         "_send",
         "_timeout",
+        "_watch",
         "greetings",
         "opened",
     )
 
-    def __init__(self, connection: Any, timeout: float) -> None:
+    def __init__(self, connection: Any, timeout: float, watch: float = inf) -> None:
         self._connection = connection
         self._timeout = timeout
+        self._watch = watch
+        self._proof = UNPROVED
         self._buffer = bytearray(BUFFER_BYTES)
         self.greetings: Sequence[Callable[[Callable[[bytes, int], Any]], object]] = ()
         self.opened = False
@@ -63,15 +76,17 @@ class Wire:
         Raises:
             RedisError, OSError: the wire must then be closed.
         """
-        if not self.opened:
-            self._open()
+        since, until = self._proof
+        if not since <= time() < until:
+            return self._prove(packed, replies)
         self._send(packed)
         return self._reply() if replies is None else [self._reply() for _ in range(replies)]
 
     def send(self, packed: bytes) -> None:
         """Send *packed*; the replies are for `receive`. Raises as `exchange` does."""
-        if not self.opened:
-            self._open()
+        since, until = self._proof
+        if not since <= time() < until:
+            self._prove(b"", 0)
         self._send(packed)
 
     def receive(self, replies: int) -> list[Any]:
@@ -88,6 +103,21 @@ class Wire:
             reply = self._gets(False)  # noqa: FBT003
         return reply
 
+    def _prove(self, packed: bytes, replies: int | None) -> Any:
+        """Do as `exchange` does, on a wire that is good for it."""
+        now = time()
+        if self.opened and self._proof.is_old(now):
+            self.close()
+        if not self.opened:
+            self._open()
+        watched = self._watch < inf
+        if packed or watched:
+            self._send(ROLE + packed if watched else packed)
+        if watched:
+            must_be_primary(self._reply())
+        self._proof = Proof.of(now, self._watch)
+        return self._reply() if replies is None else [self._reply() for _ in range(replies)]
+
     def _open(self) -> None:
         self._connection.connect()
         sock = self._connection._sock  # noqa: SLF001 - see the module's docstring
@@ -97,13 +127,13 @@ class Wire:
         self._send: Callable[[bytes], object] = sock.sendall
         self._receive: Callable[[bytearray], int] = sock.recv_into
         self._feed, self._gets = reader.feed, reader.gets
-        self.opened = True
+        self.opened, self._proof = True, Proof(time(), 0.0)
         for greeting in self.greetings:
             greeting(self.exchange)
 
     def close(self) -> None:
         """Close the socket; the next exchange connects again."""
-        self.opened = False
+        self.opened, self._proof = False, UNPROVED
         self._connection.disconnect()
 
 
