@@ -192,6 +192,7 @@ def available(provider: Any, key: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_node_that_hangs_costs_one_timeout_or_two(
     make: Make, nodes: list[Memcached], mortal: Memcached
 ) -> None:
@@ -210,6 +211,7 @@ def test_a_node_that_hangs_costs_one_timeout_or_two(
     assert found(provider, KEYS) == KEYS
 
 
+@pytest.mark.slow
 def test_idle_connections_that_the_server_closed_are_replaced(make: Make, mortal: Memcached) -> None:
     """Nobody is told of a restart between two calls."""
     provider = make(mortal.url)
@@ -237,6 +239,7 @@ def test_a_value_too_large_is_served_unstored_and_counted(
     provider.close()
 
 
+@pytest.mark.slow
 def test_tls_is_verified(make: Make, owner: Supervisor, tmp_path: Path, fresh_namespace: str) -> None:
     """By the authorities that are given or the system's; a certificate of somebody else is refused."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
