@@ -148,11 +148,7 @@ class Steps:
         self, claims: Sequence[Claim], lease_ms: int, tag_ttl_ms: int, *, guard: bool
     ) -> Step[list[Begun]]:
         """The snapshot, then the leases, then the entries' heads: what a holder before us stored is seen."""
-        tags = (
-            claims[0].tags
-            if len(claims) == 1
-            else list(dict.fromkeys(t for each in claims for t in each.tags))
-        )
+        tags = claims[0].tags if len(claims) == 1 else _all_tags(claims)
         offered = _random_versions(tags)
         takes = [self._take(claim, lease_ms) for claim in claims]
         versions, fences = self._versions(tags, offered, tag_ttl_ms), self._fences(tags, guard=guard)
@@ -164,9 +160,8 @@ class Steps:
             claim for claim, holder in zip(claims, taken[::2], strict=True) if isinstance(holder, Exception)
         ]
         if lost:  # nobody's lease: somebody else's value in its place
-            yield self._send(
-                [(("SET", self.keys.lease(each.key), each.lease, "PX", lease_ms),) for each in lost]
-            )
+            own = [(("SET", self.keys.lease(each.key), each.lease, "PX", lease_ms),) for each in lost]
+            yield self._send(own)
         places = {tag: at for at, tag in enumerate(tags)}
         return [
             _begun(claim, snapshot, places, holder, head)
@@ -273,6 +268,10 @@ class Steps:
     def drop_guard(self) -> Any:
         """Remove what lies in the guard's place and is none: a bump makes one without epoch, which is safe."""
         return self._send([(("UNLINK", self.keys.guard),)])
+
+
+def _all_tags(claims: Sequence[Claim]) -> list[TagId]:
+    return list(dict.fromkeys(tag for claim in claims for tag in claim.tags))
 
 
 def _begun(claim: Claim, snapshot: Snapshot, places: Mapping[TagId, int], holder: Any, head: Any) -> Begun:
