@@ -7,6 +7,7 @@ import collections.abc
 import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -452,6 +453,28 @@ class TestJson:
     def test_others_write_it(self) -> None:
         """Whitespace, another order of keys and unknown keys are no matter."""
         assert JsonCodec(Item).decode(b' {"name": "x", "more": [], "id": 3} ') == Item(3, "x")
+
+
+@pytest.mark.parametrize(
+    ("codecs", "payload"),
+    [
+        (msgpack, b"\xc7\x06\x24" + b"\x91\xce" + (2**29).to_bytes(4, "big")),
+        (msgpack, b"\xd4\x24\x90"),
+        (msgpack, b"\xc7\x04\x24" + b"\x91\x92\x01\x02"),
+        (_json, b'{"$bytearray":[2147483647]}'),
+        (_json, b'{"$bytearray":["text","utf-8"]}'),
+        (_json, b'{"$bytearray":[]}'),
+    ],
+)
+def test_a_bytearray_is_made_of_bytes_and_of_no_size(codecs: Any, payload: bytes) -> None:
+    """A few stored bytes that name gigabytes are refused before any is allocated."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(CodecError):
+            codecs.decode(payload)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_codec_is_its_own_factory() -> None:

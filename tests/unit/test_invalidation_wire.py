@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from staleproof.errors import MalformedEventError, UnsupportedEventVersionError
 from staleproof.events.invalidation import Cause, Invalidation, convert, decode, encode, new_id
+from staleproof.tags import MAX_TAG_BYTES, tag_id
 
 SNAPSHOT = Path(__file__).parent.parent / "snapshots" / "invalidation-1.json"
 TAGS = st.lists(st.text(min_size=1, max_size=20), max_size=300).map(tuple)
@@ -74,3 +75,27 @@ def test_ids_sort_by_time_and_never_repeat() -> None:
     ids = [new_id() for _ in range(1_000)]
     assert len(set(ids)) == len(ids)
     assert [each[:12] for each in ids] == sorted(each[:12] for each in ids)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "says"),
+    [
+        ("tags", "€" * 1_000, "3000 bytes"),
+        ("tags", "\ud800", "surrogate"),
+        ("keys", "\ud800", "surrogate"),
+    ],
+)
+def test_a_record_whose_tags_no_reader_could_name_is_malformed(field: str, text: str, says: str) -> None:
+    """Bytes are counted where the record is read: later on, every read of a near cache would fail at it."""
+    document = {"id": "e", "origin": "o", "namespace": "n", field: [text]}
+    with pytest.raises(MalformedEventError, match=says):
+        convert(document)
+    with pytest.raises(MalformedEventError):
+        decode(json.dumps(document))
+
+
+def test_a_record_of_the_longest_tag_is_read() -> None:
+    """What `tag_id` takes is never refused on the wire."""
+    tags = ("é" * (MAX_TAG_BYTES // 2), "a" * MAX_TAG_BYTES)
+    record = Invalidation(id="e", origin="o", namespace="n", tags=tags)
+    assert decode(encode(record)).tag_ids == list(map(tag_id, tags))

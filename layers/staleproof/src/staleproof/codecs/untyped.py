@@ -45,13 +45,21 @@ def _pairs(parts: list[Any]) -> Iterable[tuple[Any, Any]]:
     return zip(parts[::2], parts[1::2], strict=True)
 
 
+def _bytearray(parts: list[Any]) -> bytearray:
+    # `bytearray` takes a number, too, and makes so many zeros: nine bytes on the server would take gigabytes here.
+    (raw,) = parts
+    if type(raw) is not bytes:
+        raise ValueError("a bytearray consists of bytes")
+    return bytearray(raw)
+
+
 # Codes are part of the stored format, like those of scalars.
 CONTAINERS = (
     Container("tuple", 32, tuple, tuple, tuple),
     Container("set", 33, set, tuple, set),
     Container("frozenset", 34, frozenset, tuple, frozenset),
     Container("deque", 35, deque, lambda value: [value.maxlen, *value], lambda got: deque(got[1:], got[0])),
-    Container("bytearray", 36, bytearray, lambda value: [bytes(value)], lambda got: bytearray(*got)),
+    Container("bytearray", 36, bytearray, lambda value: [bytes(value)], _bytearray),
     Container("dict", 37, dict, _flat, lambda got: dict(_pairs(got))),
     Container("ordered-dict", 38, OrderedDict, _flat, lambda got: OrderedDict(_pairs(got))),
     Container("counter", 39, Counter, _flat, lambda got: Counter(dict(_pairs(got)))),

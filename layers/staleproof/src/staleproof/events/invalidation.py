@@ -153,4 +153,22 @@ def _checked(invalidation: Invalidation) -> Invalidation:
             f"invalidation {invalidation.id!r} has schema {invalidation.schema}; this release reads {SCHEMA}: "
             "upgrade the consumer, then redrive"
         )
+    for field, texts, most in (("tags", invalidation.tags, MAX_TAG_BYTES), ("keys", invalidation.keys, None)):
+        for text in texts:
+            if not text.isascii():  # of ASCII, the shape has counted characters, which are bytes
+                _check_bytes(field, text, most)
     return invalidation
+
+
+def _check_bytes(field: str, text: str, most: int | None) -> None:
+    """Refuse what would be refused as a tag or key later on, at every read of the journal and by who cannot help it."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise MalformedEventError(
+            f"invalidation: {field} hold half of a surrogate pair; send well-formed text"
+        ) from error
+    if most is not None and size > most:
+        raise MalformedEventError(
+            f"invalidation: {field} hold {text[:40]!r}… of {size} bytes; send at most {most} (hash long parts)"
+        )
