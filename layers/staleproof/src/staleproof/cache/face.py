@@ -83,15 +83,11 @@ class Face:
             )
         if unreachable not in {"raise", "defer"}:
             raise ConfigurationError(f"unreachable={unreachable!r} is neither 'raise' nor 'defer'")
-        if near is True:
-            near = NearCache(clock=clock)
-        elif callable(near):
-            near = near()
         self.core = Core(
             namespace=namespace,
             region=region,
             policy=policy,
-            near=near or None,
+            near=_near_cache(clock, near=near),
             clock=clock,
             breaker=breaker,
             compression=compression,
@@ -211,6 +207,12 @@ class Face:
             lag_ms=_milliseconds(lag) if lag else 0,
             at_ms=self.core.now_ms(),
         )
+
+
+def _near_cache(clock: Clock, *, near: NearCache | Callable[[], NearCache] | bool) -> NearCache | None:
+    if near is True:
+        return NearCache(clock=clock)
+    return near() if callable(near) else near or None
 
 
 def _milliseconds(lag: float | str) -> int:
