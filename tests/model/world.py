@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from staleproof.cache import plans, writing
+from staleproof.cache import plans, updating
 from staleproof.cache.call import Call
 from staleproof.cache.changes import Addition
 from staleproof.cache.commands import Fly, Invalidate, Landed, Load, Pause, Read
@@ -174,7 +174,7 @@ class World:
             record = Invalidation(
                 id=f"count-{number}-{time}", origin="here", namespace="world", keys=(KEY,), superseded=True
             )
-            value = yield from self.perform(writing.update(core, call, Addition(1, 0), record), core)
+            value = yield from self.perform(updating.update(core, call, Addition(1, 0), record), core)
             self.acknowledged.append((self.clock.now().monotonic, value))
             self.row += 1
 

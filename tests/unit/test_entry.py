@@ -32,6 +32,7 @@ def entries(draw: st.DrawFn) -> Entry:
         payload=draw(st.binary(max_size=200)),
         flags=draw(st.sampled_from([0, TIMED])),
         cost_us=draw(st.integers(0, 2**32 - 1)),
+        mark=draw(st.integers(0, 2**32 - 1)),
     )
 
 

@@ -49,6 +49,8 @@ TIMED = 1
 OVER = 2
 MAX_TAGS = 3_900  # all of them in one command, below the 3,999 arguments of ElastiCache Serverless
 HEAD_MARGIN = 32
+FEW = 16
+"""Tags up to which what was made of them is remembered: more would hold kilobytes under each of thousands of names."""
 MAX_COST_US = 2**32 - 1
 _START = struct.Struct("<BBHHH")
 _TIMES = struct.Struct("<QQQII")
@@ -59,6 +61,7 @@ _FLAGS_AT, _EXPIRES_AFTER_BORN = 6, 8
 START_BYTES = _START.size
 TIMES_BYTES = _TIMES.size
 TAG_BYTES = TAG_ID_BYTES + VERSION_BYTES
+_FEW_BYTES = (1 + FEW) * TAG_ID_BYTES  # the root, too
 
 
 class Entry(NamedTuple):
@@ -98,10 +101,16 @@ class Entry(NamedTuple):
         return bool(self.flags & TIMED and self.expires_ms) and now_ms >= self.expires_ms
 
 
-@lru_cache(maxsize=16_384)
 def prefix(codec: int, ids: bytes, named: int, flags: int = 0) -> bytes:
     """Return what an entry begins with that was written by *codec* under the tags *ids*, *named* by the template."""
+    return (_known_prefix if len(ids) <= _FEW_BYTES else _prefix)(codec, ids, named, flags)
+
+
+def _prefix(codec: int, ids: bytes, named: int, flags: int) -> bytes:
     return _START.pack(FORMAT, codec, len(ids) // TAG_ID_BYTES, named, flags) + ids
+
+
+_known_prefix = lru_cache(maxsize=16_384)(_prefix)
 
 
 def encode(entry: Entry) -> bytes:
@@ -148,11 +157,10 @@ def decode(raw: bytes) -> Entry | None:
     layout = _TIMES if found == FORMAT else _FIRST_TIMES
     if len(raw) < end + layout.size or not 0 < named <= count <= MAX_TAGS:
         return None
-    born_ms, expires_ms, row_version, *cost = layout.unpack_from(raw, end)
+    born_ms, expires_ms, row_version, *more = layout.unpack_from(raw, end)
+    cost, mark = more or (0, 0)
     ids, versions, body = raw[START_BYTES:ids_end], raw[ids_end:end], memoryview(raw)[end + layout.size :]
-    return Entry(
-        codec, ids, versions, named, born_ms, expires_ms, row_version, body, flags, cost[0] if cost else 0
-    )
+    return Entry(codec, ids, versions, named, born_ms, expires_ms, row_version, body, flags, cost, mark)
 
 
 def head_bytes(tags: int) -> int:

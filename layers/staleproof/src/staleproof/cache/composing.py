@@ -58,12 +58,14 @@ class Item(NamedTuple):
         tags: what was snapshot before the load.
         snapshot: their versions then.
         loaded: the value.
+        fenced: whether it comes from a source that may lag behind; what is changed in place does not.
     """
 
     call: Call
     tags: Sequence[TagId]
     snapshot: Snapshot
     loaded: Loaded
+    fenced: bool = True
 
 
 def admit_all(core: Core, items: Sequence[Item]) -> list[Item]:
@@ -132,7 +134,7 @@ def compose(core: Core, item: Item, revealed: Sequence[TagId], after: Snapshot |
         versions.update(zip(late, after.versions, strict=True))
         least.extend(after.min_versions)
     row = call.row_of(loaded.value)
-    if not acceptable(row, least):
+    if item.fenced and not acceptable(row, least):
         core.statistics.left_unstored("lagging")
         return None
     if call.guarded:

@@ -7,35 +7,29 @@ written is not stored after it. So a put, an update and a load of one key never 
 from __future__ import annotations
 
 import os
-from enum import Enum
-from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
-from staleproof.cache.commands import Expire, Invalidate, Read, Release, TakeSnapshot
+from staleproof.cache.commands import Expire, Invalidate, TakeSnapshot
 from staleproof.cache.composing import Item, Loaded, compose_all
 from staleproof.cache.core import Hit
 from staleproof.cache.filling import LEASE_BYTES, claim, give_back, leased, store
 from staleproof.cache.loading import LoadContext
 from staleproof.cache.many import Batch, begin_some
-from staleproof.cache.missing import MISSING
-from staleproof.cache.patience import Patience
 from staleproof.cache.reading import look
 from staleproof.cache.storing import batches, store_all
-from staleproof.entry import encode
-from staleproof.errors import ConfigurationError, LeaseLostError
 from staleproof.policies.duration import seconds
 from staleproof.policies.expiration import kept_ms
 from staleproof.policies.judgement import ABSENT, Miss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from staleproof.cache.call import Call
     from staleproof.cache.commands import Begin, Plan
     from staleproof.cache.core import Core
     from staleproof.cache.many import Ours
     from staleproof.events import Invalidation
-    from staleproof.ports import Begun, Observed
+    from staleproof.ports import Begun
 
 _UNKNOWN = Miss(ABSENT, None)
 
@@ -122,92 +116,6 @@ def deposit_all(core: Core, batch: Batch, begun: Mapping[int, Ours], lease: byte
     for key in keys - stored.keys():
         yield from give_back(key, lease)
     return sum(stored.values())
-
-
-# --- in place --------------------------------------------------------------------------------------
-
-
-def update(core: Core, call: Call, change: Callable[[Any], Any], record: Invalidation) -> Plan[Any]:
-    """Replace the stored value by `change(value)`, in one step for everybody else; return what is stored then.
-
-    *change* gets `MISSING` where nothing fresh is stored, and may return `MISSING` to leave everything as it is. It may
-    be called again, if the key was invalidated meanwhile. *record* tells near caches and other regions of the change.
-
-    Raises:
-        LeaseLostError: others kept the key busy for longer than the policy's patience; retry.
-        ConfigurationError: the policy does not let the new value in.
-        ProviderUnavailableError: the server is away, and whether the change was made may not be known: look first.
-    """
-    patience = Patience(call.policy.patience, core.clock)
-    while True:
-        state, value = yield from leased(core, call, lambda lease: update_under(core, call, change, lease))
-        if state is State.LEFT:
-            return value
-        if state is State.STORED:
-            # After the store: a near cache that dropped its copy before could read the old value again.
-            core.acknowledged([record], (yield Invalidate([record])))
-            return value
-        if patience.is_over():
-            raise LeaseLostError(
-                f"{call.key[:80]!r} was kept busy for {call.policy.patience} s; retry, or update it less often"
-            )
-        yield patience.pause()
-
-
-class State(Enum):
-    """What became of one attempt."""
-
-    STORED = "stored"
-    LEFT = "left as it is"
-    LOST = "another has the lease, or broke ours"
-
-
-def update_under(
-    core: Core, call: Call, change: Callable[[Any], Any], lease: bytes
-) -> Plan[tuple[State, Any]]:
-    """Take the lease, read, change and store; return what came of it, and what is stored."""
-    begun: Begun = yield begin(call, lease)
-    if not begun.leased:
-        return State.LOST, MISSING
-    found = yield from look(core, call)
-    value = found.value if isinstance(found, Hit) else MISSING
-    changed = change(value)
-    if changed is MISSING:
-        yield from give_back(call.key, lease)
-        return State.LEFT, value
-    if (yield from replace(core, call, begun, changed, lease)):
-        return State.STORED, changed
-    return State.LOST, MISSING
-
-
-def replace(core: Core, call: Call, begun: Begun, value: Any, lease: bytes) -> Plan[bool]:
-    """Store *value* under a lease that is ours; say whether it is stored, also where the answer to that was lost.
-
-    A change that was made must not be made again, nor one be taken for made that was not. Where the server does not say
-    that it stored, our lease is given up first, so that nothing of ours can be stored any more; then we look.
-
-    Raises:
-        ConfigurationError: the policy does not let the value in.
-        ProviderUnavailableError: whether it is stored is not known.
-    """
-    core.statistics.puts += 1
-    context = LoadContext(call.key)
-    loaded = Loaded(value, core.now_ms(), 0, context)
-    (entry,) = yield from compose_all(core, [Item(call, call.tags, begun.snapshot, loaded)])
-    if entry is None:
-        yield from give_back(call.key, lease)
-        if context.refused:
-            raise ConfigurationError(
-                f"the new value of {call.key[:80]!r} is not let in by max_bytes or admit of its policy "
-                f"({context.refused}); what was stored before stays"
-            )
-        return False
-    marked = entry._replace(mark=getrandbits(32))
-    if (yield from store(core, call, marked, lease)):
-        return True
-    yield Release(call.key, lease)
-    observed: Observed = yield Read(call.key, ())
-    return observed.entry == encode(marked)
 
 
 def touch(core: Core, call: Call, ttl: float | str | None) -> Plan[bool]:

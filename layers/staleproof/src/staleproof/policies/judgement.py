@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from staleproof.entry import Entry, decode, join_versions, payload
+from staleproof.entry import TIMES_BYTES, Entry, decode, join_versions, payload
 from staleproof.tags import TAG_ID_BYTES, VERSION_BYTES, current, ended_ms
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def payload_of(raw: bytes | None, versions: Sequence[bytes | None], expected: by
     now = join_versions(versions)
     if now is None or not raw.startswith(now, len(expected)):
         return None
+    if len(raw) < len(expected) + len(now) + TIMES_BYTES:
+        return None  # cut short
     return payload(raw, len(expected) + len(now))
 
 

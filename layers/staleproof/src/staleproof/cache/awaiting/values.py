@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from staleproof.cache import reading, writing
+from staleproof.cache import reading, updating, writing
 from staleproof.cache.awaiting.serving import Serving
 from staleproof.cache.changes import Addition, Replacement
 from staleproof.cache.missing import MISSING, Missing
@@ -159,7 +159,7 @@ class Values(Serving):
         if self.core.off:
             return change(MISSING)
         record = self.invalidation(keys=[key], superseded=True)
-        return await self.run(writing.update(self.core, call, change, record))
+        return await self.run(updating.update(self.core, call, change, record))
 
     async def touch(
         self,
