@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from staleproof import ConfigurationError, Policy
-from staleproof.policies.duration import seconds
+from staleproof.policies.duration import LONGEST, seconds
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,14 @@ def test_anything_else_is_refused_by_name(written: Any) -> None:
     """The message names the field and shows what to write."""
     with pytest.raises(ConfigurationError, match=r"ttl=.*1h30m"):
         seconds(written, "ttl")
+
+
+@pytest.mark.parametrize("written", [1e16, "36526d", 10**400])
+def test_what_no_server_could_count_is_refused(written: Any) -> None:
+    """A time to live is added to the time of day in 64 bits: beyond a century a server refuses every store."""
+    with pytest.raises(ConfigurationError, match=r"ttl=.* more than 100 years; leave it out"):
+        Policy(ttl=written)
+    assert Policy(ttl="36525d").ttl == LONGEST
 
 
 def test_a_policy_is_changed_by_making_another() -> None:
