@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from staleproof import Cache, Policy
+from staleproof import Cache, Policy, entry
+from staleproof.cache import call as calls
+from staleproof.cache.core import MAX_PREDICTED, Core
 from staleproof.clock import ManualClock
-from staleproof.entry import prefix
 from staleproof.events.invalidation import Invalidation
 from staleproof.keys import Keyspace
 from staleproof.ports import JOURNAL_HORIZON_MS, TRIM_EVERY
 from staleproof.providers.memory import MemoryProvider
 from staleproof.providers.memory_cells import UNPASSABLE_ROW, Cells
+from staleproof.providers.memory_journal import MAX_RECORDS
 from staleproof.providers.redis import RedisProvider
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.stores import EVICTIONS
@@ -51,6 +53,10 @@ class Acknowledging:
     """Connections to a server that says yes to everything and keeps nothing."""
 
     where = "nowhere"
+    steps = JournalSteps
+
+    def ask(self, packed: bytes) -> Any:
+        raise NotImplementedError
 
     def exchange(self, exchange: Exchange) -> list[Any]:
         return [b"1-1"] * exchange.replies
@@ -86,8 +92,64 @@ def test_reads_of_many_tags_are_not_remembered() -> None:
 def test_what_is_remembered_has_a_limit() -> None:
     """Every memo that grows with keys or tags is bounded."""
     steps = JournalSteps(Keyspace("bounds"))
-    bounded: list[Any] = [prefix, tag_id, *memos(steps)]
+    bounded: list[Any] = [entry._known_prefix, calls._known_tag_ids, tag_id, *memos(steps)]
     assert [memo.cache_info().maxsize for memo in bounded if not memo.cache_info().maxsize] == []
+
+
+def test_calls_of_many_tags_are_not_remembered(grown: Callable[[], int]) -> None:
+    """What is made of the tags of a call is remembered for a few tags only: a thousand would hold 140 KB a call."""
+    cache = Cache(MemoryProvider("bounds"))
+
+    def look(batches: range) -> None:
+        for batch in batches:
+            cache.get("k", tags=[f"t{batch}:{at}" for at in range(1_000)])
+
+    look(range(100, 140))  # what is remembered of single tags has reached its limit
+    before = grown()
+    look(range(140, 180))
+    assert grown() - before < MEGABYTE / 2
+    few = [calls._known_tag_ids.cache_info().currsize, entry._known_prefix.cache_info().currsize]
+    cache.get("k", tags=[f"few:{at}" for at in range(entry.FEW)])
+    assert calls._known_tag_ids.cache_info().currsize == few[0] + 1
+    assert entry._known_prefix.cache_info().currsize == few[1] + 1
+
+
+def test_many_revealed_tags_are_not_predicted() -> None:
+    """A key whose value reveals more than a few dozen tags costs a second question, not memory."""
+    core = Core(namespace="bounds")
+    core.learn("k", [tag_id(f"t{at}") for at in range(MAX_PREDICTED)])
+    assert len(core._predictions["k"]) == MAX_PREDICTED
+    core.learn("k", [tag_id(f"t{at}") for at in range(MAX_PREDICTED + 1)])
+    assert "k" not in core._predictions
+
+
+def test_a_value_with_many_revealed_tags_is_a_hit() -> None:
+    """Unpredicted, its tags are asked for by a second question, and a change of any of them is seen."""
+    cache = Cache(MemoryProvider("bounds"))
+    loads = []
+
+    def load() -> int:
+        loads.append(1)
+        return len(loads)
+
+    tags = [f"t{at}" for at in range(MAX_PREDICTED + 1)]
+    assert [cache.get_or_load("k", load, tags_from=lambda _: tags) for _ in range(3)] == [1, 1, 1]
+    cache.invalidate(tags[-1])
+    assert cache.get_or_load("k", load, tags_from=lambda _: tags) == 2
+
+
+def test_the_journal_of_the_memory_provider_is_bounded() -> None:
+    """However many changes come within its horizon, the oldest go, and who has not read them sees the gap."""
+    clock = ManualClock()
+    provider = MemoryProvider("bounds", clock=clock)
+    start = provider.journal_end()
+    record = Invalidation(id="x", origin="o", namespace="bounds", tags=("t",))
+    for _ in range(MAX_RECORDS // 100):
+        provider.invalidate([record] * 250)
+        assert len(provider._journal._records) <= MAX_RECORDS * 1.1
+    assert len(provider._journal._records) >= MAX_RECORDS
+    assert not provider.journal(start, 10).contiguous
+    assert provider.journal(provider.journal_end(), 10).contiguous
 
 
 def test_the_memory_provider_trims_its_journal() -> None:

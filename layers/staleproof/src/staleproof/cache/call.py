@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from staleproof.entry import prefix
+from staleproof.entry import FEW, prefix
 from staleproof.errors import ConfigurationError
 from staleproof.tags import ROOT, tag_id
 
@@ -25,11 +25,17 @@ MAX_TEXT = 4_096
 MAX_ROW_VERSION = 2**63
 
 
-@lru_cache(maxsize=16_384)
+MEMORABLE_TAGS = FEW
+"""Tags of a call whose ids are remembered; with more they would hold kilobytes each, and seldom come again."""
+
+
 def _tag_ids(tags: tuple[str, ...], codec: int, flags: int) -> tuple[tuple[TagId, ...], bytes]:
     """Return the ids, and what an entry with just these tags begins with."""
     ids = (ROOT, *map(tag_id, tags))
     return ids, prefix(codec, b"".join(ids), len(ids), flags)
+
+
+_known_tag_ids = lru_cache(maxsize=16_384)(_tag_ids)
 
 
 class Habit:
@@ -94,7 +100,8 @@ class Call:
     ) -> None:
         check_text("key", key)
         self.key = key
-        self.tags, self.expected = _tag_ids(tags, codec.codec_id, policy.flags)
+        ids_of = _known_tag_ids if len(tags) <= MEMORABLE_TAGS else _tag_ids
+        self.tags, self.expected = ids_of(tags, codec.codec_id, policy.flags)
         self.policy = policy
         self.codec = codec
         self.tags_from = tags_from

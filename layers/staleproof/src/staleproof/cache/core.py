@@ -67,6 +67,10 @@ class Hit:
         return entry
 
 
+MAX_PREDICTED = 64
+"""Revealed tags that are remembered of a key; a read of one with more asks a second time for their versions."""
+
+
 class Stale(NamedTuple):
     """A value that is outdated, and for how many seconds."""
 
@@ -148,7 +152,7 @@ class Core:
 
     def learn(self, key: str, revealed: Sequence[TagId]) -> None:
         """Remember which tags a value revealed, for the next read of its key."""
-        if revealed:
+        if 0 < len(revealed) <= MAX_PREDICTED:
             self._predictions.put(key, revealed)
         elif self._predictions:
             self._predictions.pop(key, None)

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from staleproof.clock import Clock
     from staleproof.events import Invalidation
 
+MAX_RECORDS = 10_000
+"""Records above which the oldest go, whatever their age: who has not read them sees a gap, and clears (P6)."""
+
 _BEGINNING = (-1, -1)
+_SLACK = MAX_RECORDS // 10  # many go at once: taking the first of a list moves all the others
 
 
 class MemoryJournal:
-    """An append-only list of applied invalidations, with the positions of the links that ship it."""
+    """A bounded, append-only list of applied invalidations, with the positions of the links that ship it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -35,6 +39,8 @@ class MemoryJournal:
         place = journal_id(f"{self._last[0]}-{self._last[1]}", record.id)
         self._places.append(self._last)
         self._records.append((place, record))
+        if len(self._records) > MAX_RECORDS + _SLACK:
+            self._drop_oldest(len(self._records) - MAX_RECORDS)
         return place
 
     def page(self, cursor: JournalId, limit: int) -> JournalPage:
@@ -81,8 +87,11 @@ class MemoryJournal:
         for position in self._positions.values():
             cutoff = min(cutoff, journal_order(position) if position else (0, 0))
         count = bisect_left(self._places, cutoff)
-        del self._places[:count], self._records[:count]
+        self._drop_oldest(count)
         return count
+
+    def _drop_oldest(self, count: int) -> None:
+        del self._places[:count], self._records[:count]
 
     def delete(self) -> None:
         """Lose every record; the links' positions are kept elsewhere and stay."""
