@@ -134,3 +134,18 @@ def test_a_cache_that_is_off_finds_nothing(face: Face) -> None:
         assert do(cache.put_many({"d": 1})) == 0
     assert len(source.asked) == 2
     assert do(cache.get_many([*KEYS, "d"], tags=["rows"])) == dict.fromkeys(KEYS, 1)
+
+
+@FACES
+def test_blocks_that_overlap_leave_the_cache_as_it_was(face: Face) -> None:
+    """It is off until the last of them ends, whatever their order; a switch that was thrown meanwhile stays."""
+    cache = face.cache
+    first, second = cache.off(), cache.off()
+    with first:
+        second.__enter__()
+    assert cache.core.off
+    cache.switch(off=True)
+    second.__exit__(None, None, None)
+    assert cache.core.off
+    cache.switch(off=False)
+    assert not cache.core.off

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from weakref import WeakSet
 
@@ -18,7 +20,7 @@ from staleproof.policies.duration import seconds
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from staleproof.cache.statistics import Statistics
     from staleproof.codecs.codec import Codec, CodecFactory
@@ -98,6 +100,9 @@ class Face:
         self._codecs: dict[Any, Codec[Any]] = {}
         self._policies = dict(policies or {})
         self._listeners: list[Callable[[], None]] = []
+        self._switching = threading.Lock()
+        self._switched_off = False
+        self._off_blocks = 0
         FACES.add(self)
         if Face.made_off:
             self.switch(off=True)
@@ -146,7 +151,29 @@ class Face:
 
     def switch(self, *, off: bool) -> None:
         """Switch caching off: every read loads, nothing is stored. Invalidations still reach the server."""
-        self.core.off = off
+        with self._switching:
+            self._switched_off = off
+            self._settle_switch()
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Switch caching off within, for every thread and task: every read loads, and nothing is stored.
+
+        Invalidations still reach the server. Blocks may overlap; `switch` is apart from them.
+        """
+        self._count_off(+1)
+        try:
+            yield
+        finally:
+            self._count_off(-1)
+
+    def _count_off(self, step: int) -> None:
+        with self._switching:
+            self._off_blocks += step
+            self._settle_switch()
+
+    def _settle_switch(self) -> None:
+        self.core.off = off = self._switched_off or self._off_blocks > 0
         if self.core.near is not None:
             nesting.switch(self.core.near, off=off)
 

@@ -151,8 +151,7 @@ def reconfigure(face: Face, settings: Settings) -> None:
     """Have *face* take from *settings* what a running cache takes: policies, the off switch and the breaker."""
     face.adopt(settings.policy, settings.policies)
     face.core.breaker.adopt(settings.breaker.failures, settings.breaker.cooldown)
-    if face.core.off is not settings.off:
-        face.switch(off=settings.off)
+    face.switch(off=settings.off)
 
 
 def _server(settings: Settings, name: str) -> ServerSettings:

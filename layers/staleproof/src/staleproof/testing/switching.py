@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.face import FACES, Face
@@ -18,13 +18,15 @@ def off(*caches: Any) -> Iterator[None]:
     Every read loads, nothing is stored, and nothing is counted. Invalidations still reach the server.
     """
     everything = not caches
-    before = {face: face.core.off for face in (list(FACES) if everything else caches)}
+    faces = list(FACES) if everything else list(caches)
     Face.made_off += everything
-    for face in before:
-        face.switch(off=True)
     try:
-        yield
+        with ExitStack() as blocks:
+            for face in faces:
+                blocks.enter_context(face.off())
+            yield
     finally:
         Face.made_off -= everything
-        for face in list(FACES) if everything else caches:
-            face.switch(off=before.get(face, False))
+        if everything:
+            for face in set(FACES) - set(faces):
+                face.switch(off=False)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.async_drivers import AsyncDriver
 from staleproof.cache.awaiting.several import Several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from staleproof.cache.call import Call
     from staleproof.cache.explanation import Explanation
@@ -69,13 +68,3 @@ class AwaitingOperations(Several):
         driver = AsyncDriver(bystander(self.core), self.provider, background=False)
         plan = explain(self.core, call, tags, loading=self.driver.flights.under_way(call.flight))
         return await driver.run(plan)
-
-    @contextmanager
-    def off(self) -> Iterator[None]:
-        """Switch caching off within: every read loads, and nothing is stored. Invalidations still reach the server."""
-        before = self.core.off
-        self.switch(off=True)
-        try:
-            yield
-        finally:
-            self.switch(off=before)
