@@ -206,19 +206,24 @@ def test_replacements_nest_and_survive_a_failed_test() -> None:
 
 
 def test_a_cache_that_is_off_stays_off() -> None:
-    """Within a replacement it is on, as a new one is; afterwards it is off again, its compiled hits, too."""
+    """Before, within or around: a cache is off for as long as any of that says so, its compiled hits included."""
     app = Application(staleness=3_600)
     app.product(1)
     app.version = 2
-    with app.cache.off():
-        with replaced(app.cache):
+    with app.cache.off(), replaced(app.cache):
+        assert [app.product(1), app.product(1)] == [2, 2]
+    assert app.loads == 3
+    with replaced(app.cache):
+        with app.cache.off():
             assert [app.product(1), app.product(1)] == [2, 2]
-            assert app.loads == 2
-            with app.cache.off():
-                assert [app.product(1), app.product(1)] == [2, 2]
-                assert app.loads == 4
-        assert app.product(1) == 2
-        assert app.loads == 5
+        assert [app.product(1), app.product(1)] == [2, 2]
+    assert app.loads == 6
+    assert app.product(1) == 1
+    block = app.cache.off()
+    with replaced(app.cache):
+        block.__enter__()
+    assert app.product(1) == 2
+    block.__exit__(None, None, None)
     assert app.product(1) == 1
 
 

@@ -59,10 +59,11 @@ class Face:
             is back (see `staleproof.cache.deferred` for what that gives up).
 
     Attributes:
-        made_off: above 0 while a new cache begins switched off.
+        made_off: in how many `off` blocks for all caches of the process a new one begins.
     """
 
     made_off: ClassVar[int] = 0
+    _switched_off = False
 
     def __init__(
         self,
@@ -101,11 +102,9 @@ class Face:
         self._policies = dict(policies or {})
         self._listeners: list[Callable[[], None]] = []
         self._switching = threading.Lock()
-        self._switched_off = False
-        self._off_blocks = 0
+        self._off_blocks = Face.made_off
+        self.settle_switch()
         FACES.add(self)
-        if Face.made_off:
-            self.switch(off=True)
 
     @property
     def namespace(self) -> str:
@@ -153,7 +152,7 @@ class Face:
         """Switch caching off: every read loads, nothing is stored. Invalidations still reach the server."""
         with self._switching:
             self._switched_off = off
-            self._settle_switch()
+            self.settle_switch()
 
     @contextmanager
     def off(self) -> Iterator[None]:
@@ -161,18 +160,20 @@ class Face:
 
         Invalidations still reach the server. Blocks may overlap; `switch` is apart from them.
         """
-        self._count_off(+1)
+        self.count_off(+1)
         try:
             yield
         finally:
-            self._count_off(-1)
+            self.count_off(-1)
 
-    def _count_off(self, step: int) -> None:
+    def count_off(self, step: int) -> None:
+        """Enter or leave so many `off` blocks."""
         with self._switching:
             self._off_blocks += step
-            self._settle_switch()
+            self.settle_switch()
 
-    def _settle_switch(self) -> None:
+    def settle_switch(self) -> None:
+        """Let the core and its near cache be off or on as the switch and the blocks say."""
         self.core.off = off = self._switched_off or self._off_blocks > 0
         if self.core.near is not None:
             nesting.switch(self.core.near, off=off)

@@ -46,8 +46,9 @@ def replaced(*caches: Any, clock: ManualClock | None = None) -> Iterator[Replace
     """Let *caches* work in memory within: empty, on a clock of their own, with statistics that begin at zero.
 
     Functions that they decorate go along, and so do their caches over further providers (`cache.on`). Caches of one
-    namespace share a server, as a blocking and an asyncio cache of one application do. Afterwards everything is as
-    before. Refreshes in the background are done at once; those of asyncio caches end with `refreshed`.
+    namespace share a server, as a blocking and an asyncio cache of one application do. One that is switched off stays
+    off. Afterwards everything is as before. Refreshes in the background are done at once; for those of asyncio caches
+    `refreshed` waits.
 
     Args:
         caches: blocking and asyncio ones.
@@ -71,10 +72,12 @@ def replaced(*caches: Any, clock: ManualClock | None = None) -> Iterator[Replace
 @contextmanager
 def _in_memory(cache: Any, replacement: Replacement) -> Iterator[None]:
     core, driver = cache.core, cache.driver
-    _hide(core, hidden=True)
+    if core.near is not None:
+        nesting.switch(core.near, off=True)
     cache.core = _fresh_core(core, replacement.clock)
     cache.driver = _fresh_driver(cache, driver, replacement)
     cache.core.statistics.provider = cache.driver.provider
+    cache.settle_switch()
     try:
         yield
     finally:
@@ -83,12 +86,7 @@ def _in_memory(cache: Any, replacement: Replacement) -> Iterator[None]:
         if ended.near is not None:
             near, ended.near = ended.near, None
             near.reset()
-        _hide(core, hidden=core.off)
-
-
-def _hide(core: Core, *, hidden: bool) -> None:
-    if core.near is not None:
-        nesting.switch(core.near, off=hidden)
+        cache.settle_switch()
 
 
 def _fresh_core(core: Core, clock: ManualClock) -> Core:

@@ -17,16 +17,21 @@ def off(*caches: Any) -> Iterator[None]:
 
     Every read loads, nothing is stored, and nothing is counted. Invalidations still reach the server.
     """
-    everything = not caches
-    faces = list(FACES) if everything else list(caches)
-    Face.made_off += everything
+    with ExitStack() as stack:
+        if not caches:
+            stack.enter_context(_made_off())
+        for face in caches or list(FACES):
+            stack.enter_context(face.off())
+        yield
+
+
+@contextmanager
+def _made_off() -> Iterator[None]:
+    before = set(FACES)
+    Face.made_off += 1
     try:
-        with ExitStack() as blocks:
-            for face in faces:
-                blocks.enter_context(face.off())
-            yield
+        yield
     finally:
-        Face.made_off -= everything
-        if everything:
-            for face in set(FACES) - set(faces):
-                face.switch(off=False)
+        Face.made_off -= 1
+        for face in set(FACES) - before:
+            face.count_off(-1)
