@@ -57,7 +57,10 @@ def parse(url: str) -> Address:
     """
     if not is_extended(url):
         return Address(url)
-    given = urlsplit(url)
+    try:
+        given = urlsplit(url)
+    except ValueError:  # it may tell a part of the password; the provider refuses the address without that
+        return Address(url)
     pairs = parse_qsl(given.query, keep_blank_values=True)
     ours = {name: value for name, value in pairs if name in OURS}
     query = urlencode([pair for pair in pairs if pair[0] not in OURS])

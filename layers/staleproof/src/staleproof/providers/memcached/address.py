@@ -70,6 +70,9 @@ def limits(timeout: float, max_connections: int) -> Limits:
     return Limits(float(timeout), max_connections)
 
 
+_OPTIONS = ("ssl_ca_certs=", "poll=")
+
+
 def parse(url: str) -> Address:
     """Return what *url* says.
 
@@ -80,6 +83,10 @@ def parse(url: str) -> Address:
     if not separator or scheme not in SCHEMES:
         raise ConfigurationError(f"cache URL: scheme {scheme[:40]!r} is none of Memcached's; {FORM}")
     hosts, _, query = rest.partition("?")
+    if "@" in hosts or (
+        "@" in query and not query.startswith(_OPTIONS)
+    ):  # what follows may be a part of a password
+        raise ConfigurationError("cache URL: Memcached knows no user or password here; leave them out")
     hosts = hosts.rstrip("/")
     members = tuple(_member(host) for host in hosts.split(","))
     if len({member.name for member in members}) != len(members):
@@ -94,8 +101,6 @@ def parse(url: str) -> Address:
 
 
 def _member(text: str) -> Member:
-    if "@" in text:
-        raise ConfigurationError("cache URL: Memcached knows no user or password here; leave them out")
     try:
         parts = urlsplit(f"//{text.strip()}")
         host, port = parts.hostname, parts.port

@@ -28,6 +28,7 @@ from staleproof.providers.redis.connections import (
 )
 from staleproof.providers.redis.credentials import Age
 from staleproof.providers.redis.durability import Replicas, settle
+from staleproof.providers.redis.endpoint import pooled
 from staleproof.providers.redis.exchange import Exchange
 from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
 from staleproof.providers.redis.journal import JournalSteps
@@ -60,12 +61,7 @@ class AsyncConnections:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
-        try:
-            pool: Any = redis.asyncio.ConnectionPool.from_url(url, **options)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"cache URL: {error}; write redis://host:port/0, or rediss:// for TLS"
-            ) from error
+        pool: Any = pooled(redis.asyncio.ConnectionPool.from_url, url, options)
         authenticate(pool.connection_kwargs, credentials)
         self._pool = pool
         self._credentials = credentials

@@ -18,6 +18,7 @@ from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError
 from staleproof.providers.redis.credentials import AgeingWire
 from staleproof.providers.redis.durability import Replicas, settle
+from staleproof.providers.redis.endpoint import pooled
 from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.pool import Pool
@@ -104,12 +105,7 @@ class Connections(Pool):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
-        try:
-            self._pool = redis.ConnectionPool.from_url(url, **options)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"cache URL: {error}; write redis://host:port/0, or rediss:// for TLS"
-            ) from error
+        self._pool = pooled(redis.ConnectionPool.from_url, url, options)
         authenticate(self._pool.connection_kwargs, credentials)
         super().__init__(where(self._pool.connection_kwargs), checked_timeout(timeout), max_connections)
         self._credentials = credentials

@@ -1,12 +1,25 @@
-"""What an address says of a cluster, and what does not go together with one."""
+"""What an address says: where it leads, and whether to a cluster; without ever telling what may be a password.
+
+A password with a `/`, `?`, `#` or `[` that is not escaped ends the address's place early, and what parsers then
+complain of, or take for a port, is a part of the password. So nothing of what cannot be read is repeated.
+"""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from staleproof.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    P = TypeVar("P")
+
 CLUSTER = "cluster"
+SCHEMES = ("redis", "rediss", "unix")
+FORM = "write redis://host:port/0, or rediss:// for TLS, and in a password %2F for /, %3F for ?, %23 for #, %40 for @"
 _WORDS = {
     "true": True,
     "yes": True,
@@ -19,6 +32,38 @@ _WORDS = {
 }
 
 
+def pooled(make: Callable[..., P], url: str, options: dict[str, Any]) -> P:
+    """Return what *make* makes of *url*.
+
+    Raises:
+        ConfigurationError: it cannot be read; its text is neither in the message nor in any error behind it.
+    """
+    if split(url) is not None:
+        try:
+            return make(url, **options)
+        except ValueError as error:
+            # Of what follows a place that can be read, redis-py tells the name of an option that it knows.
+            reason = str(error) if str(error).endswith("in connection URL.") else "it cannot be read"
+    else:
+        reason = "it cannot be read"
+    raise ConfigurationError(f"cache URL: {reason}; {FORM}")
+
+
+def split(url: str) -> SplitResult | None:
+    """Return the parts of *url*, or None if they cannot be told apart for certain."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        return None
+    if parts.scheme not in SCHEMES or parts.fragment:
+        return None
+    torn = "@" in parts.path + parts.query and "@" not in parts.netloc
+    database = parts.path.strip("/")
+    torn = torn or (bool(database) and not database.isdecimal())
+    return None if torn and parts.scheme != "unix" else parts
+
+
 def without_cluster(url: str) -> tuple[str, bool]:
     """Return *url* without `cluster=` in its query, and whether that said true.
 
@@ -27,7 +72,9 @@ def without_cluster(url: str) -> tuple[str, bool]:
     """
     if f"{CLUSTER}=" not in url:
         return url, False
-    given = urlsplit(url)
+    given = split(url)
+    if given is None:
+        return url, False  # `pooled` refuses it
     pairs = parse_qsl(given.query, keep_blank_values=True)
     words = [word for name, word in pairs if name == CLUSTER]
     if any(word.lower() not in _WORDS for word in words):
