@@ -108,7 +108,8 @@ async def test_a_failure_is_shared() -> None:
     cache, gate = made(), Gate(answer)
     tasks = await crowd(cache, gate)
     gate.open()
-    assert await asyncio.gather(*tasks, return_exceptions=True) == [failure] * CROWD
+    failures = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [(type(each), str(each)) for each in failures] == [(type(failure), str(failure))] * CROWD
     assert await cache.get_or_load("k", gate) == 2
 
 

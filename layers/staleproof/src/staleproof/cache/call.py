@@ -30,8 +30,8 @@ MEMORABLE_TAGS = FEW
 
 
 def _tag_ids(tags: tuple[str, ...], codec: int, flags: int) -> tuple[tuple[TagId, ...], bytes]:
-    """Return the ids, and what an entry with just these tags begins with."""
-    ids = (ROOT, *map(tag_id, tags))
+    """Return the ids, and what an entry with just these tags begins with: whatever their order, and each once."""
+    ids = (ROOT, *sorted(set(map(tag_id, tags))))
     return ids, prefix(codec, b"".join(ids), len(ids), flags)
 
 

@@ -36,6 +36,20 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
+def everything(newest: Invalidation, records: Sequence[Invalidation]) -> Invalidation:
+    """Return the clear that stands for *records*, with the highest of their row fences, for the longest time."""
+    fences = [each for each in records if each.row_version is not None and each.lag_ms]
+    return msgspec.structs.replace(
+        newest,
+        tags=(),
+        keys=(),
+        clear=True,
+        soft=False,
+        row_version=max((each.row_version or 0 for each in fences), default=None),
+        lag_ms=max((each.lag_ms for each in fences), default=0),
+    )
+
+
 class Deferred:
     """A bounded queue. A record stays in it until it is acknowledged, so that no thread reads past it."""
 
@@ -58,7 +72,7 @@ class Deferred:
             covered = first is not None and first.clear and not first.soft
             if covered or len(self._records) >= MAX_RECORDS:
                 # Under the id of the newest: the one before may be on its way to the server, ahead of this one.
-                self._records = [msgspec.structs.replace(record, tags=(), keys=(), clear=True, soft=False)]
+                self._records = [everything(record, [*self._records, record])]
             else:
                 self._records.append(record)
 

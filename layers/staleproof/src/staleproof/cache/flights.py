@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import threading
+from copy import copy
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from staleproof.cache.missing import MISSING
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Hashable, Iterator
+    from types import TracebackType
 
 
 LEADER = -1
@@ -51,7 +53,7 @@ class Flight:
         waiting: how many of those wait for it; one who went on without it counts for ever.
     """
 
-    __slots__ = ("_numbers", "asked", "began", "failure", "landed", "task", "value", "waiting")
+    __slots__ = ("_notes", "_numbers", "_trace", "asked", "began", "failure", "landed", "task", "value", "waiting")
 
     def __init__(self, numbers: Iterator[int], began: float = 0.0) -> None:
         self._numbers = numbers
@@ -59,6 +61,8 @@ class Flight:
         self.asked = -1
         self.value: Any = MISSING
         self.failure: BaseException | None = None
+        self._trace: TracebackType | None = None
+        self._notes: list[str] = []
         self.landed = threading.Event()
         self.task: asyncio.Task[Any] | None = None
         self.waiting = 0
@@ -70,6 +74,8 @@ class Flight:
     def land(self, value: Any = MISSING, failure: BaseException | None = None) -> None:
         """End it."""
         self.value, self.failure = value, failure
+        if failure is not None:
+            self._trace, self._notes = failure.__traceback__, list(getattr(failure, "__notes__", ()))
         self.landed.set()
 
     def outcome(self, boarded: int) -> Landed | Turn:
@@ -79,10 +85,31 @@ class Flight:
         """
         leads = boarded == LEADER
         if self.failure is not None and (leads or isinstance(self.failure, Exception)):
-            raise self.failure
+            raise self.failure if leads else own(self.failure, self._trace, self._notes)
         if self.failure is not None or self.asked < boarded or (self.value is MISSING and not leads):
             return Turn.AGAIN
         return Landed(self.value, shared=not leads)
+
+
+def own(failure: BaseException, trace: TracebackType | None, notes: list[str]) -> BaseException:
+    """Return an exception like *failure* for one of many who get it, with the *trace* and *notes* that it landed with.
+
+    What each of them adds to his is his own. One that cannot be copied is shared, less what others have added to its
+    traceback.
+    """
+    try:
+        twin = copy(failure)
+    except Exception:  # noqa: BLE001 - its constructor may want anything
+        twin = failure
+    if type(twin) is not type(failure):
+        twin = failure
+    twin.__cause__, twin.__context__ = failure.__cause__, failure.__context__
+    twin.__suppress_context__ = failure.__suppress_context__
+    if notes and twin is not failure:
+        twin.__notes__ = list(notes)
+    elif twin is not failure and hasattr(twin, "__notes__"):
+        del twin.__notes__
+    return twin.with_traceback(trace)
 
 
 class Boarding:

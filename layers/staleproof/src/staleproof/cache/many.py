@@ -16,7 +16,7 @@ from staleproof.cache.filling import LEASE_BYTES, foreseen, give_back, is_news, 
 from staleproof.cache.loading import LoadContext
 from staleproof.cache.missing import MISSING
 from staleproof.cache.patience import Patience
-from staleproof.cache.reading import OFF, keep, outage, settle, without_answer
+from staleproof.cache.reading import OFF, keep, outage, prolong, settle, without_answer
 from staleproof.cache.storing import batches, store_all
 from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
 from staleproof.policies.judgement import Miss
@@ -118,6 +118,8 @@ def read_some(
         else:
             batch.values[at] = found.value
             count(found)
+            if call.policy.idle is not None:
+                yield from prolong(core, call, found.entry)
             keep(core, call, found.value, found.entry, batch.ticket)
     return misses
 

@@ -101,8 +101,9 @@ def _show(near: NearStore) -> None:
 
 
 def _count(step: int) -> None:
-    global _under_way  # noqa: PLW0603 - one process, one count
+    global _under_way
     with _lock:
-        _under_way = max(0, _under_way + step)
-        for near in list(_near_caches):
-            _show(near)
+        before, _under_way = _under_way, max(0, _under_way + step)
+        if not before or not _under_way:  # the first begins, or the last ends
+            for near in list(_near_caches):
+                _show(near)

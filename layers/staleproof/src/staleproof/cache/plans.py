@@ -30,13 +30,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from staleproof.cache import filling, reading
-from staleproof.cache.commands import Apart, Depart, Expire, Fly, Landed, Read, Turn
+from staleproof.cache.commands import Apart, Depart, Fly, Landed, Read, Turn
 from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
-from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderError, ProviderUnavailableError
-from staleproof.policies.expiration import is_due, kept_ms
+from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderUnavailableError
+from staleproof.policies.expiration import is_due
 from staleproof.policies.judgement import EXPIRED, Miss, Partial
-from staleproof.policies.policy import IDLE_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -94,27 +93,12 @@ def answer(core: Core, call: Call, verdict: Hit | Miss | Partial, ticket: Positi
 def tend(core: Core, call: Call, hit: Hit, ticket: Position | None) -> Plan[Any]:
     """Prolong an entry that would idle away, and load one anew whose end is near."""
     policy, entry, now_ms = call.policy, hit.entry, core.now_ms()
-    if policy.idle is not None and is_touch_due(core, call.key, policy.idle):
-        left = max(1, entry.expires_ms - now_ms) if entry.expires_ms else 0
-        try:
-            yield Expire(call.key, entry.expires_ms, entry.expires_ms, kept_ms(policy, left))
-        except ProviderError:
-            core.touched.pop(call.key, None)
+    yield from reading.prolong(core, call, entry)
     due = is_due(policy, entry.born_ms, entry.expires_ms, entry.cost_us, now_ms, core.draw())
     if not due or is_resting(core, call):
         return hit.value
     renewed = yield from revalidate(core, call, Miss(EXPIRED, entry), ticket, hit.value)
     return hit.value if renewed is MISSING else renewed
-
-
-def is_touch_due(core: Core, key: str, idle: float) -> bool:
-    """Say whether an entry is to be prolonged now, and remember it."""
-    now = core.clock.monotonic()
-    last = core.touched.get(key)
-    if last is not None and 0 <= now - last < idle * IDLE_STEP:
-        return False
-    core.touched.put(key, now)
-    return True
 
 
 def revalidate(core: Core, call: Call, miss: Miss, ticket: Position | None, old: Any) -> Plan[Any]:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from staleproof.cache.commands import FindEnd, Follow, Read, ReadFollowing
+from staleproof.cache.commands import Expire, FindEnd, Follow, Read, ReadFollowing
 from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
 from staleproof.cache.near import Copy
-from staleproof.errors import CircuitOpenError, ProviderRejectedError, ProviderUnavailableError
-from staleproof.policies.expiration import due_from_ms
+from staleproof.errors import (
+    CircuitOpenError,
+    ProviderError,
+    ProviderRejectedError,
+    ProviderUnavailableError,
+)
+from staleproof.policies.expiration import due_from_ms, kept_ms
 from staleproof.policies.judgement import ABSENT, BREAKER, RETAGGED, UNREACHABLE, Miss, Partial
 from staleproof.policies.policy import IDLE_STEP
 
@@ -59,9 +64,33 @@ def get(core: Core, call: Call) -> Plan[Any]:
         return without_answer(core, call, error)
     if isinstance(found, Hit):
         statistics.hit(found)
+        if call.policy.idle is not None:
+            yield from prolong(core, call, found.entry)
         return found.value
     statistics.missed(found.reason)
     return MISSING
+
+
+def prolong(core: Core, call: Call, entry: Entry) -> Plan[None]:
+    """Keep an entry that was read from idling away, now and then."""
+    idle = call.policy.idle
+    if idle is None or not is_touch_due(core, call.key, idle):
+        return
+    left = max(1, entry.expires_ms - core.now_ms()) if entry.expires_ms else 0
+    try:
+        yield Expire(call.key, entry.expires_ms, entry.expires_ms, kept_ms(call.policy, left))
+    except ProviderError:
+        core.touched.pop(call.key, None)
+
+
+def is_touch_due(core: Core, key: str, idle: float) -> bool:
+    """Say whether an entry is to be prolonged now, and remember it."""
+    now = core.clock.monotonic()
+    last = core.touched.get(key)
+    if last is not None and 0 <= now - last < idle * IDLE_STEP:
+        return False
+    core.touched.put(key, now)
+    return True
 
 
 def peek(core: Core, call: Call) -> Plan[Hit | None]:
