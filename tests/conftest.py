@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from local.supervisor import Supervisor
 from local.valkey import Valkey
+from staleproof.providers import trimming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,14 @@ settings.register_profile(
 )
 settings.register_profile("explore", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_chance() -> Iterator[None]:
+    """Providers trim their journals by chance; a test's steps are the same every time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trimming, "by_chance", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,12 @@ def wide(batch: int, tags: int) -> Invalidation:
     """Return an invalidation of tags that no other batch names."""
     names = tuple(f"row:{batch * tags + at}" for at in range(tags))
     return Invalidation(id="x", origin="o", namespace="n", tags=names)
+
+
+def every(number: int) -> Callable[[], bool]:
+    """Return what says yes each *number* times."""
+    asked = count(1)
+    return lambda: next(asked) % number == 0
 
 
 class Acknowledging:
@@ -156,6 +163,7 @@ def test_the_memory_provider_trims_its_journal() -> None:
     """Without a scheduler too, records older than the horizon go, and near caches go on."""
     clock = ManualClock()
     provider = MemoryProvider("bounds", clock=clock)
+    provider._trimming.due = every(TRIM_EVERY)
     cache = Cache(provider, policy=Policy(staleness=0), clock=clock)
     cache.get_or_load("key", lambda: 1)
     for _ in range(3):
@@ -172,6 +180,7 @@ def test_the_memory_provider_keeps_what_a_link_still_owes() -> None:
     """A link to another region holds its records back from the trimming."""
     clock = ManualClock()
     provider = MemoryProvider("bounds", clock=clock)
+    provider._trimming.due = every(TRIM_EVERY)
     cache = Cache(provider, clock=clock)
     provider.undelivered("eu-west-1", 1)
     cache.invalidate("first")

@@ -19,7 +19,7 @@ JOURNAL_HORIZON_MS = 15 * 60 * 1_000
 """How far back a journal reaches for near caches, unless a link to another region needs more."""
 
 TRIM_EVERY = 1_024
-"""Invalidations between two trims by the provider itself, so that a journal is bounded without a scheduler."""
+"""Once in so many invalidations, by chance, a provider trims its journal itself (`staleproof.providers.trimming`)."""
 
 
 def journal_id(place: str, event: str) -> JournalId:

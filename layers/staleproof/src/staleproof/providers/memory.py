@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import os
-from itertools import count
 from typing import TYPE_CHECKING
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -17,7 +16,6 @@ from staleproof.entry import ended, head_bytes, prolonged
 from staleproof.keys import Keyspace
 from staleproof.ports import (
     JOURNAL_HORIZON_MS,
-    TRIM_EVERY,
     Begun,
     Claim,
     Deposit,
@@ -30,6 +28,7 @@ from staleproof.ports import (
 )
 from staleproof.providers.memory_cells import Cells
 from staleproof.providers.memory_follower import MemoryFollower
+from staleproof.providers.trimming import Trimming
 from staleproof.tags import VERSION_BYTES, current, succeeded
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class MemoryProvider(MemoryFollower):
         self._cells = Cells(
             eviction=eviction, max_entries=max_entries, max_bytes=max_bytes, idle=idle, clock=clock
         )
-        self._invalidations = count(1)
+        self._trimming = Trimming(namespace)
 
     @property
     def statistics(self) -> StoreStatistics:
@@ -187,7 +186,7 @@ class MemoryProvider(MemoryFollower):
                 self._fence_rows(each)
             for each in invalidations:
                 (self._soften if each.soft else self._remove)(each)
-            if next(self._invalidations) % TRIM_EVERY == 0:
+            if self._trimming.due():
                 self._journal.trim(JOURNAL_HORIZON_MS)
             return [self._journal.append(part) for each in invalidations for part in each.parts()]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 MARGIN_MS = 1
+_MAX_PLACE = 2**64 - 1
 
 
 def range_after(stream: bytes, cursor: JournalId, limit: int) -> Command:
@@ -50,6 +51,16 @@ def _record(place: bytes, fields: Sequence[bytes]) -> tuple[JournalId, Invalidat
     except (KeyError, ValueError, EventError):
         return journal_id(place.decode(), ""), None
     return journal_id(place.decode(), record.id), record
+
+
+def _position(raw: bytes) -> JournalId | None:
+    """Return the position of a link, "" before its first; None if somebody else wrote something there."""
+    try:
+        position = raw.decode()
+        milliseconds, sequence = journal_order(position or "0-0")
+    except ValueError:
+        return None
+    return position if 0 <= milliseconds <= _MAX_PLACE and 0 <= sequence <= _MAX_PLACE else None
 
 
 class JournalSteps(Steps):
@@ -83,12 +94,15 @@ class JournalSteps(Steps):
         """See `Follower.undelivered`; the first call registers the link, which holds back trimming."""
         known = ("HSETNX", self.keys.followers, name, ""), ("HGET", self.keys.followers, name)
         _, position = yield self._send([known])
-        found = yield from self.journal((position or b"").decode(), limit)
+        start = _position(position or b"")
+        found = yield from self.journal(start or "", limit)
+        if start is None:  # from the beginning, which may not be where the link stood
+            found = found._replace(contiguous=False)
         if not found.records:
             return found
         first, last = (journal_order(found.records[at][0])[0] for at in (0, -1))
         (pushed,) = yield self._send([(("ZRANGEBYSCORE", self.keys.pushed(name), first, last),)])
-        skip = {place.decode() for place in pushed}
+        skip = {place.decode(errors="replace") for place in pushed}
         return found._replace(records=[item for item in found.records if item[0] not in skip])
 
     def pushed(self, name: str, places: Sequence[JournalId]) -> Step[None]:
@@ -107,7 +121,7 @@ class JournalSteps(Steps):
     def followers(self) -> Step[list[str]]:
         """See `Follower.followers`."""
         (names,) = yield self._send([(("HKEYS", self.keys.followers),)])
-        return [name.decode() for name in names]
+        return [name.decode(errors="replace") for name in names]
 
     def forget(self, name: str) -> Step[None]:
         """See `Follower.forget`."""
@@ -117,8 +131,9 @@ class JournalSteps(Steps):
         """See `Follower.trim`; by the server's clock, which also makes the places."""
         (seconds, _), positions = yield self._send([(("TIME",),), (("HVALS", self.keys.followers),)])
         cutoff = (int(seconds) * 1_000 - horizon_ms, 0)
-        for position in positions:
-            cutoff = min(cutoff, journal_order(position.decode()) if position else (0, 0))
+        for position in map(_position, positions):
+            if position is not None:  # what is no position holds nothing back
+                cutoff = min(cutoff, journal_order(position) if position else (0, 0))
         least = f"{max(cutoff[0], 0)}-{cutoff[1]}"
         (dropped,) = yield self._send([(("XTRIM", self.keys.journal, "MINID", least),)])
         return int(dropped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from redis.exceptions import NoScriptError
 from staleproof.keys import Keyspace
 from staleproof.ports import (
     JOURNAL_HORIZON_MS,
-    TRIM_EVERY,
     Begun,
     Claim,
     Deposit,
@@ -30,6 +28,7 @@ from staleproof.providers.redis.failures import MOST_RUNS, UnsureError, check, f
 from staleproof.providers.redis.follower import RedisFollower
 from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.proof import WATCH, checked_watch
+from staleproof.providers.trimming import Trimming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +87,7 @@ class RedisProvider(RedisFollower):
         if reader is not None:
             reader.connections.watch = inf  # it leads to replicas
         self._horizon_ms = horizon_ms
-        self._invalidations = count(1)
+        self._trimming = Trimming(namespace)
         if checked(restarts) == "clear":
             connections.greet(self._vouch)
 
@@ -215,8 +214,9 @@ class RedisProvider(RedisFollower):
             self._exchange(self._steps.drop_guard())
             replies = self._apply(exchange)
         check(replies, self.connections)
-        if next(self._invalidations) % TRIM_EVERY == 0:
-            self.trim(self._horizon_ms)
+        if self._trimming.due():
+            with self._trimming:
+                self.trim(self._horizon_ms)
         return self._steps.placed(parts, replies)
 
     def _apply(self, exchange: Any) -> list[Any]:
