@@ -36,17 +36,28 @@ class ValkeyNode(Valkey):
         supervisor: owns the process.
         name: names the process and its log.
         node_timeout_ms: how long a node may be silent before the others call it failed.
+        binary: another server that understands the same options.
     """
 
-    def __init__(self, supervisor: Supervisor, name: str, *, node_timeout_ms: int = NODE_TIMEOUT_MS) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        name: str,
+        *,
+        node_timeout_ms: int = NODE_TIMEOUT_MS,
+        binary: str | None = None,
+    ) -> None:
         super().__init__(supervisor, name)
         self._node_timeout_ms = node_timeout_ms
+        self._binary = binary
         self.bus_port = 0
 
     def _command(self, port: int) -> list[str]:
         self.bus_port = self.bus_port or free_port()
+        binary, *options = super()._command(port)
         return [
-            *super()._command(port),
+            self._binary or binary,
+            *options,
             *("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)),
             *("--cluster-node-timeout", str(self._node_timeout_ms)),
             *("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"),
@@ -78,6 +89,7 @@ class ValkeyCluster:
         replicas: how many each of them has.
         spare: how many more primaries there are, without slots.
         node_timeout_ms: see `ValkeyNode`.
+        binary: see `ValkeyNode`.
     """
 
     def __init__(
@@ -89,10 +101,11 @@ class ValkeyCluster:
         replicas: int = 0,
         spare: int = 0,
         node_timeout_ms: int = NODE_TIMEOUT_MS,
+        binary: str | None = None,
     ) -> None:
         count = primaries * (1 + replicas) + spare
         self.nodes = [
-            ValkeyNode(supervisor, f"{name}-{number}", node_timeout_ms=node_timeout_ms)
+            ValkeyNode(supervisor, f"{name}-{number}", node_timeout_ms=node_timeout_ms, binary=binary)
             for number in range(count)
         ]
         self.primaries = self.nodes[:primaries]
@@ -210,6 +223,17 @@ class ValkeyPair:
             ask(node, "CONFIG", "SET", "repl-diskless-sync-delay", 0)
         self.follow(self.primary)
         return self
+
+    def hand_over(self, *, timeout: float = 10.0) -> None:
+        """Make the first replica the primary, when it has all that the primary has; the two change places."""
+        former, successor = self.primary, self.replicas[0]
+        ask(former, "FAILOVER", "TO", HOST, successor.port, "TIMEOUT", round(1_000 * timeout))
+
+        def done() -> bool:
+            return bool(ask(successor, "INFO", "replication")["role"] == "master" and in_step(former))
+
+        wait_until(done, f"{successor.name} took over", timeout=timeout)
+        self.primary = successor
 
     def follow(self, primary: Valkey) -> None:
         """Make *primary* what it says and every other living node its replica, and wait until they are in step."""

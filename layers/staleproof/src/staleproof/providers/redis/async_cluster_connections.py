@@ -21,7 +21,8 @@ from staleproof.providers.redis.exchange import commands
 from staleproof.providers.redis.failures import check
 from staleproof.providers.redis.groups import gathered, grouped, groups
 from staleproof.providers.redis.parcels import Tour, Waves
-from staleproof.providers.redis.topology import following, stop, understood
+from staleproof.providers.redis.topology import understood
+from staleproof.providers.redis.tour import following, is_last, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -115,17 +116,17 @@ class AsyncClusterConnections:
 
     async def _tour(self, tour: Tour) -> list[Any]:
         topology = (await self._known()).topology
-        address, place, checksum = stop(topology, tour.cursor)
-        command = ("SCAN", place, "MATCH", tour.pattern, "COUNT", tour.limit)
+        at = stop(topology, tour.cursor)
+        command = ("SCAN", at.place, "MATCH", tour.pattern, "COUNT", tour.limit)
         try:
-            (reply,) = await self._node(address).exchange(commands([command]))
+            (reply,) = await self._node(at.address).exchange(commands([command]))
         except ProviderUnavailableError:
             self.renew()
             raise
         check([reply], self)
-        if reply[0] == b"0" and address == topology.primaries[-1]:
-            self.renew()
-        return [following((await self._known()).topology, address, reply[0], checksum), reply[1]]
+        if is_last(topology, at, reply[0]):
+            self.renew()  # slots that changed hands meanwhile were perhaps overtaken
+        return [following((await self._known()).topology, at, reply[0]), reply[1]]
 
     # --- who serves what -----------------------------------------------------------------------------
 

@@ -89,35 +89,3 @@ def _address(node: Sequence[Any], asked: Address) -> Address:
     known: dict[Any, Any] = dict(zip(facts[::2], facts[1::2], strict=False))
     ip = known.get(b"ip")
     return (ip.decode() if ip else asked[0]), int(port)
-
-
-# --- a tour of all primaries ---------------------------------------------------------------------------
-
-
-def stop(topology: Topology, cursor: str) -> tuple[Address, bytes, str]:
-    """Return where a tour goes on: the node, its own cursor, and the topology's checksum when the round began.
-
-    A node's cursor means nothing to another: if the one it names serves nothing any more, the tour begins again.
-    """
-    if cursor:
-        place, host, port, checksum = cursor.split(" ")
-        address = host, int(port)
-        if address in topology.primaries:
-            return address, place.encode(), checksum
-    return topology.primaries[0], b"0", topology.checksum
-
-
-def following(topology: Topology, at: Address, place: bytes, checksum: str) -> str:
-    """Return the cursor after a page that *at* ended with *place*; "" if all was seen.
-
-    Slots that changed hands may have been overtaken: then the tour goes round again.
-    """
-    if place != b"0":
-        return f"{place.decode()} {at[0]} {at[1]} {checksum}"
-    later = [each for each in topology.primaries if each > at]
-    if later:
-        return f"0 {later[0][0]} {later[0][1]} {checksum}"
-    if checksum == topology.checksum:
-        return ""
-    first = topology.primaries[0]
-    return f"0 {first[0]} {first[1]} {topology.checksum}"
