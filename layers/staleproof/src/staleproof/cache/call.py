@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from staleproof.cache import uncommitted
 from staleproof.entry import FEW, prefix
 from staleproof.errors import ConfigurationError
 from staleproof.tags import ROOT, tag_id
@@ -112,8 +113,11 @@ class Call:
 
     @property
     def flight(self) -> Hashable:
-        """What loads must have in common to be one: a value loaded for one call answers the other."""
-        return self.key, self.tags, self.codec.kind, self.codec.codec_id
+        """What loads must have in common to be one: a value loaded for one call answers the other.
+
+        What a transaction has changed and not committed, its own loads alone see.
+        """
+        return self.key, self.tags, self.codec.kind, self.codec.codec_id, uncommitted.pending()
 
     @property
     def guarded(self) -> bool:

@@ -36,6 +36,7 @@ UNSTORED: Final = {
     "recursion": "the load asked for itself",
     "provider": "the server was away or took no writes",
     "skipped": "the loader said so",
+    "transaction": "its context has changed what it has not committed",
     "unless": "the decorator's rule said so",
     "admission": "the policy's rule said so",
     "size": "it is larger than the policy lets in",

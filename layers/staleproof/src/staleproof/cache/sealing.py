@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from staleproof.cache import uncommitted
 from staleproof.codecs.compression import compress
 from staleproof.entry import Entry
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def admitted(core: Core, call: Call, loaded: Loaded) -> bool:
     """Say whether a value is to be stored at all, as far as that is known without its bytes."""
     policy = call.policy
+    if uncommitted.pending() is not None:
+        return _left(core, "transaction")
     if loaded.context.skipped:
         return _left(core, "skipped")
     if call.unless is not None and call.unless(loaded.value):

@@ -24,7 +24,7 @@ from staleproof.decorators.expressions import (
     tag_expressions,
     with_result,
 )
-from staleproof.decorators.transactions import Manner, Targets, applying, leave
+from staleproof.decorators.transactions import Manner, Targets, applying, changing, leave
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def blocking(cache: BlockingOperations, shape: Evicting) -> Callable[..., Any]:
     @functools.wraps(function)
     def evicting(*args: Any, **kwargs: Any) -> Any:
         targets = shape.beforehand(*args, **kwargs)
+        changing()
         if shape.early:
             if targets is not None:
                 shape.apply(cache, targets, awaited=False)
@@ -148,6 +149,7 @@ def awaiting(cache: AwaitingOperations, shape: Evicting) -> Callable[..., Any]:
     @functools.wraps(function)
     async def evicting(*args: Any, **kwargs: Any) -> Any:
         targets = shape.beforehand(*args, **kwargs)
+        changing()
         if shape.early:
             await _applied(shape, cache, targets)
             return await function(*args, **kwargs)

@@ -9,6 +9,9 @@ A unit is a context variable: tasks that begin within it belong to it, bare thre
 outermost one, which alone commits: what an inner block collected stays collected if that block fails and the outer one
 goes on, for an invalidation too many costs a load, and one too few a wrong answer.
 
+What a context loads once it has changed something in its unit is served to it and not stored, until the unit ends
+(`staleproof.cache.uncommitted`): others must not see what is not committed, and a rollback invalidates nothing.
+
 Who knows of commits otherwise (a web framework, a session) is asked to call back: `commit_with` for everything outside
 of a block, or as an argument of one block.
 """
@@ -17,13 +20,14 @@ from __future__ import annotations
 
 import inspect
 import threading
-from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
+from staleproof.cache import uncommitted
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextvars import ContextVar, Token
     from types import TracebackType
     from typing import Self
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 Callback: TypeAlias = "Callable[[], Any]"
 Registrar: TypeAlias = "Callable[[Callback], Any]"
 
-_current: ContextVar[Unit | None] = ContextVar("staleproof_unit_of_work", default=None)
+_current = cast("ContextVar[Unit | None]", uncommitted.current)  # nobody else sets it
 _registrar: Registrar | None = None
 
 
@@ -84,6 +88,16 @@ class Unit:
         self._open = True
         self._collected: list[tuple[Any, Targets]] = []
         self._callbacks: list[Callback] = []
+        self._changed = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is open and something in it has changed: then no load in it is stored."""
+        return self._open and (self._changed or bool(self._collected or self._callbacks))
+
+    def changing(self) -> None:
+        """Take note that something is changed, though its invalidation may not wait for the commit."""
+        self._changed = True
 
     def collect(self, face: Face, targets: Targets, *, awaited: bool) -> bool:
         """Keep *targets* of the cache *face* until the commit; say whether it still comes."""
@@ -250,6 +264,13 @@ def commit_with(registrar: Registrar | None) -> None:
     """
     global _registrar  # noqa: PLW0603 - one for the process, as the frameworks' own hooks are
     _registrar = registrar
+
+
+def changing() -> None:
+    """Tell the unit of work of this context, if there is one, that something is changed in it."""
+    unit = _current.get()
+    if unit is not None:
+        unit.changing()
 
 
 def leave(face: Face, targets: Targets, *, awaited: bool) -> Any:
