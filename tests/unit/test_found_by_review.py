@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from staleproof import AsyncCache, Cache, NearCache, Policy
+from staleproof import AsyncCache, Cache, NearCache, Policy, carry
 from staleproof.cache import nesting
 from staleproof.cache.deferred import Deferred
 from staleproof.clock import ManualClock
@@ -132,3 +133,50 @@ def test_near_copies_are_shown_again_after_loads_of_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert near.shown == near.synced
+
+
+def test_a_load_of_many_threads_builds_on_nothing_that_lags() -> None:
+    """What a loader has its threads read is carried into them, and asks the server."""
+    cache = Cache(MemoryProvider("carried"))
+    rows = {1: "old", 2: "old"}
+
+    @cache.cacheable("row:{number}", tags=["row:{number}"], policy=Policy(staleness="1m"))
+    def row(number: int) -> str:
+        return rows[number]
+
+    @cache.cacheable("page", tags=["page"], policy=Policy(ttl="1h"))
+    def page() -> list[str]:
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(carry(row), rows))
+
+    assert [row(1), row(2)] == ["old", "old"]
+    rows[1] = "new"
+    Cache(cache.provider, near=False).invalidate("row:1")
+    assert row(1) == "old"  # within its bound
+    assert page() == ["new", "old"]
+
+
+async def test_a_task_that_outlives_its_load_is_no_part_of_it() -> None:
+    """Its own loads of the same key are stored, and it may have near copies."""
+    cache = AsyncCache(AsyncMemoryProvider("orphans"))
+    ended = asyncio.Event()
+    found: list[int] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def later() -> None:
+        await ended.wait()
+        found.extend([await cache.get_or_load("k", one), await cache.get_or_load("k", one)])
+
+    async def one() -> int:
+        return 1
+
+    async def load() -> int:
+        tasks.append(asyncio.create_task(later()))
+        return 0
+
+    assert await cache.get_or_load("k", load) == 0
+    await cache.invalidate(keys=["k"])
+    ended.set()
+    await tasks[0]
+    assert found == [1, 1]
+    assert cache.statistics.loads == 2

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from staleproof.cache.bulk import Item
     from staleproof.cache.cached import AsyncCached, Cached
-    from staleproof.cache.loading import LoadContext, depends, loading
+    from staleproof.cache.loading import LoadContext, carry, depends, loading
     from staleproof.cache.missing import MISSING, Missing
     from staleproof.cache.near import NearCache
     from staleproof.decorators.anywhere import cache_put, cacheable, cacheable_many, evicts
@@ -67,6 +67,7 @@ _HOMES = {
     "cacheable": "decorators.anywhere",
     "cacheable_many": "decorators.anywhere",
     "commit_with": "decorators.transactions",
+    "carry": "cache.loading",
     "depends": "cache.loading",
     "evicts": "decorators.anywhere",
     "formatter": "keys",
@@ -104,6 +105,7 @@ __all__ = [
     "cache_put",
     "cacheable",
     "cacheable_many",
+    "carry",
     "commit_with",
     "depends",
     "evicts",

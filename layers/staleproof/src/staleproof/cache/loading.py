@@ -11,7 +11,8 @@ Tags that are added here are known only after the load has begun, so they are fe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from staleproof.cache import nesting
 from staleproof.cache.missing import MISSING
@@ -20,6 +21,10 @@ from staleproof.policies.duration import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class NotModified(BaseException):
@@ -36,9 +41,10 @@ class LoadContext:
         skipped: whether the value is served only.
         refused: why the policy did not let the value in, or "".
         outer: the load in which this one is nested, or None.
+        over: whether it has ended; a task that was born in it may go on.
     """
 
-    __slots__ = ("_stale", "_ttl", "key", "loads", "outer", "refused", "skipped", "tags")
+    __slots__ = ("_stale", "_ttl", "key", "loads", "outer", "over", "refused", "skipped", "tags")
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class LoadContext:
         self.key = key
         self.loads = loads
         self.outer: LoadContext | None = None
+        self.over = False
         self.tags: list[str] = []
         self.skipped = False
         self.refused = ""
@@ -96,6 +103,23 @@ class LoadContext:
 def loading() -> LoadContext:
     """Return the load that this code runs in; outside of one, a context that nobody reads."""
     return nesting.current() or LoadContext()
+
+
+def carry(function: Callable[P, T]) -> Callable[P, T]:
+    """Return *function*, to be called in a thread of the load that this code runs in: `pool.map(carry(row), ids)`.
+
+    Tasks know the load that they were made in; threads do not. A cached function in a bare thread may be answered by
+    a near copy that lags behind, as its own policy allows, and a load that builds on it keeps that for its own life.
+    What is carried asks the server, and may call `depends`. Ambient values come along.
+    """
+    context = copy_context()
+
+    def carried(*args: P.args, **kwargs: P.kwargs) -> T:
+        return context.copy().run(
+            function, *args, **kwargs
+        )  # one context may be entered by one thread at a time
+
+    return carried
 
 
 def depends(*tags: str) -> None:

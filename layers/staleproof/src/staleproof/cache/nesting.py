@@ -34,13 +34,16 @@ _under_way = 0
 
 
 def current() -> LoadContext | None:
-    """Return the innermost load that this code runs in, or None."""
-    return _current.get()
+    """Return the innermost load that this code runs in, or None. A task may outlive the load that it was born in."""
+    context = _current.get()
+    while context is not None and context.over:
+        context = context.outer
+    return context
 
 
 def inside() -> bool:
     """Say whether this code runs inside a load."""
-    return _current.get() is not None
+    return _current.get() is not None and current() is not None
 
 
 def in_progress(namespace: str, key: str) -> bool:
@@ -50,7 +53,7 @@ def in_progress(namespace: str, key: str) -> bool:
     """
     context = _current.get()
     while context is not None:
-        if (namespace, key) in context.loads:
+        if not context.over and (namespace, key) in context.loads:
             return True
         context = context.outer
     return False
@@ -79,6 +82,7 @@ def load(context: LoadContext) -> Iterator[None]:
     try:
         yield
     finally:
+        context.over = True
         _count(-1)
         _current.reset(token)
 
