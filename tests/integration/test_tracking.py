@@ -41,9 +41,8 @@ class Stand:
             near=self.near,
         )
         self.other = Cache(RedisProvider.from_url(url, namespace=namespace), near=False)
-        self.tracker = Tracker(
-            RedisProvider.from_url(url, namespace=namespace, timeout=0.5), self.near, interval=BOUND / 6
-        )
+        self.following = RedisProvider.from_url(url, namespace=namespace, timeout=0.5)
+        self.tracker = Tracker(self.following, self.near, interval=BOUND / 6)
         self.row = 0
 
     def read(self, key: str = "row") -> int:
@@ -55,6 +54,7 @@ class Stand:
 
     def close(self) -> None:
         self.tracker.stop()
+        self.following.close()
         self.cache.close()
         self.other.close()
 

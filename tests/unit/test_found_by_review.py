@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from staleproof import AsyncCache, Cache, NearCache, Policy, carry
+from staleproof import AsyncCache, Cache, ConfigurationError, NearCache, Policy, carry
 from staleproof.cache import nesting
 from staleproof.cache.deferred import Deferred
 from staleproof.clock import ManualClock
 from staleproof.events.invalidation import Invalidation
 from staleproof.providers.async_memory import AsyncMemoryProvider
 from staleproof.providers.memory import MemoryProvider
+from staleproof.providers.redis import RedisProvider, Tracker
+from staleproof.providers.tiered import TieredProvider
 
 
 def test_the_order_of_tags_makes_no_difference() -> None:
@@ -180,3 +182,12 @@ async def test_a_task_that_outlives_its_load_is_no_part_of_it() -> None:
     await tasks[0]
     assert found == [1, 1]
     assert cache.statistics.loads == 2
+
+
+def test_a_near_cache_over_a_tier_is_not_tracked() -> None:
+    """The push would move it past records that the tier has not heard of."""
+    near = NearCache()
+    remote = RedisProvider.from_url("redis://127.0.0.1:1/0", namespace="n")
+    Cache(TieredProvider(remote), near=near)
+    with pytest.raises(ConfigurationError, match="tiered provider"):
+        Tracker(remote, near)

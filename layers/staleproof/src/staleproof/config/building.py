@@ -130,7 +130,12 @@ class Draft:
 
 def _settings(values: dict[str, Any], **named: Any) -> Settings:
     server = ServerSettings(
-        values["cache_url"], values["namespace"], values["timeout"], values["max_connections"]
+        values["cache_url"],
+        values["namespace"],
+        values["timeout"],
+        values["max_connections"],
+        values["restarts"],
+        values["durability"],
     )
     near = {path.removeprefix("near."): value for path, value in values.items() if path.startswith("near.")}
     breaker = {path[8:]: value for path, value in values.items() if path.startswith("breaker.")}

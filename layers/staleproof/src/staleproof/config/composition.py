@@ -45,9 +45,7 @@ def provider(settings: Settings, name: str = "") -> Provider:
             make = aws.provider if "?" in url else RedisProvider.from_url
     except ModuleNotFoundError as error:
         raise _extra(error) from error
-    return make(
-        url, namespace=server.namespace, timeout=server.timeout, max_connections=server.max_connections
-    )
+    return make(url, **_connecting(server, url))
 
 
 def async_provider(settings: Settings, name: str = "") -> AsyncProvider:
@@ -70,9 +68,19 @@ def async_provider(settings: Settings, name: str = "") -> AsyncProvider:
             make = aws.async_provider if "?" in url else AsyncRedisProvider.from_url
     except ModuleNotFoundError as error:
         raise _extra(error) from error
-    return make(
-        url, namespace=server.namespace, timeout=server.timeout, max_connections=server.max_connections
-    )
+    return make(url, **_connecting(server, url))
+
+
+def _connecting(server: ServerSettings, url: str) -> dict[str, Any]:
+    """Return how a provider of this server connects, and what it does for durability; Memcached has none."""
+    connecting: dict[str, Any] = {
+        "namespace": server.namespace,
+        "timeout": server.timeout,
+        "max_connections": server.max_connections,
+    }
+    if not url.startswith(MEMCACHED):
+        connecting |= {"restarts": server.restarts, "durability": server.durability}
+    return connecting
 
 
 def providers(settings: Settings) -> dict[str, Provider]:

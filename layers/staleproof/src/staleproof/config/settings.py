@@ -24,12 +24,16 @@ class ServerSettings(msgspec.Struct, frozen=True):
         namespace: the namespace on it.
         timeout: seconds to wait for it.
         max_connections: connections to it that this process may have.
+        restarts: what is done with what a server has that came back, `trust` or `clear`.
+        durability: who acknowledges invalidations, `primary` or `replicated`.
     """
 
     url: Secret
     namespace: str
     timeout: float
     max_connections: int
+    restarts: Literal["trust", "clear"] = "trust"
+    durability: Literal["primary", "replicated"] = "primary"
 
 
 class NearSettings(msgspec.Struct, frozen=True):

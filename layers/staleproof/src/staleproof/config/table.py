@@ -66,6 +66,8 @@ def _live(path: str, check: Check, default: Any, meaning: str) -> Setting:
 
 _CODECS = choice("msgpack", "json", "pickle")
 _UNREACHABLE = choice("raise", "defer")
+_RESTARTS = choice("trust", "clear")
+_DURABILITY = choice("primary", "replicated")
 
 SETTINGS: Mapping[str, Setting] = {
     each.path: each
@@ -75,6 +77,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("region", kinds.region, "local", "where invalidations originate; `AWS_REGION` if not set"),
         Setting("timeout", kinds.timeout, "1s", "how long to wait for the server"),
         Setting("max_connections", kinds.count, 64, "connections to the server that a process may have"),
+        Setting("restarts", _RESTARTS, "trust", "what a server that came back has: `trust` it, or `clear` it first"),
+        Setting("durability", _DURABILITY, "primary", "who acknowledges invalidations: `primary`, `replicated`"),
         _live("off", kinds.flag, "false", "caching is off: every read loads"),
         Setting("near.enabled", kinds.flag, "true", "whether policies may keep in-process copies"),
         Setting("near.max_copies", kinds.count, 10_000, "how many in-process copies are kept"),
@@ -100,6 +104,8 @@ SERVER: Mapping[str, Setting] = {
         Setting("namespace", kinds.namespace, None, "namespace on it; that of the cache if not set"),
         Setting("timeout", kinds.timeout, None, "as that of the cache"),
         Setting("max_connections", kinds.count, None, "as that of the cache"),
+        Setting("restarts", _RESTARTS, None, "as that of the cache"),
+        Setting("durability", _DURABILITY, None, "as that of the cache"),
     )
 }
 """The columns of `providers.NAME`; a default of None is what the cache's own server has."""

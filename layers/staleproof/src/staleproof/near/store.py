@@ -108,6 +108,8 @@ class NearStore:
         self.shown: Instant = NEVER
         self._held = Copies(eviction, checked(max_copies, max_bytes), self._release)
         self.copies = self._held.by_key
+        self.behind_tier = False
+        """Whether what is held was read through a tier, which must hear all that this store does of the journal."""
         self._hidden = False
         self._weak = weak
         self._budget = budget

@@ -79,6 +79,8 @@ class Serving(Face):
         self.driver = AsyncDriver(self.core, provider, background=background)
         self.core.statistics.provider = provider
         if isinstance(getattr(provider, "local", None), NearStore):
+            if self.core.near is not None:
+                self.core.near.behind_tier = True
             nesting.register(provider.local)  # type: ignore[attr-defined]
         self._siblings: dict[str, Any] = {
             name: type(self)(

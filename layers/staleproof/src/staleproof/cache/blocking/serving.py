@@ -79,6 +79,8 @@ class Serving(Face):
         self.driver = Driver(self.core, provider, background=background)
         self.core.statistics.provider = provider
         if isinstance(getattr(provider, "local", None), NearStore):
+            if self.core.near is not None:
+                self.core.near.behind_tier = True
             nesting.register(provider.local)  # type: ignore[attr-defined]
         self._siblings: dict[str, Any] = {
             name: type(self)(
@@ -195,10 +197,11 @@ class Serving(Face):
         return not self.core.deferred
 
     def close(self) -> None:
-        """Let background work finish, apply what was deferred if the server is there, and close its connections.
+        """Apply what was deferred if the server is there, let background work finish, and close connections.
 
-        A later call opens them again.
+        Background work has a few seconds; what hangs is left behind. A later call opens connections again.
         """
+        self.flush()  # first, and again for what ended only now
         self.driver.workers.close()
         self.flush()
         self.provider.close()

@@ -57,10 +57,15 @@ class Tracker:
         interval: how often being in step is confirmed, seconds or `"100ms"`: a third of the smallest `staleness`.
 
     Raises:
-        ConfigurationError: the interval is nothing.
+        ConfigurationError: the interval is nothing, or *near* belongs to a cache over a tiered provider.
     """
 
     def __init__(self, provider: RedisProvider, near: NearStore, *, interval: float | str = "100ms") -> None:
+        if near.behind_tier:
+            raise ConfigurationError(
+                "the near cache of a cache over a tiered provider cannot be tracked: the tier must hear of the journal "
+                "first; track a cache over the server itself"
+            )
         self._provider = provider
         self._near = near
         self._interval = seconds(interval, "interval")
