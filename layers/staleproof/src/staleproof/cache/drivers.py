@@ -172,7 +172,7 @@ class Driver:
         if not aboard.leads:
             return True
         lead = partial(self._lead, aboard.flight, depart.key, depart.plan, loader)
-        if not self.workers.start(partial(self._quietly, lead)):
+        if not self.workers.start(partial(self._quietly, lead), depart.overdue):
             self._core.statistics.refreshes_dropped += 1
             self.flights.land(depart.key, aboard.flight, MISSING)
         return True

@@ -6,7 +6,7 @@ import asyncio
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from staleproof.cache.workers import Workers
+from staleproof.cache.workers import DEFAULT_OVERDUE, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ class PromptWorkers(Workers):
     Loads that a caller may leave behind still get threads of their own: time-outs count real seconds.
     """
 
-    def start(self, work: Callable[[], object]) -> bool:
+    def start(self, work: Callable[[], object], overdue: float = DEFAULT_OVERDUE) -> bool:  # noqa: ARG002 - it is now
         """Do *work* now, in this thread."""
         copy_context().run(work)
         return True
