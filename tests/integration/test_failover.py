@@ -86,21 +86,22 @@ def test_no_connection_of_the_pool_leads_to_the_old_primary_any_more(
 ) -> None:
     """All that were idle lead to the demoted node: one refusal is enough to leave it with all of them."""
     provider = RedisProvider.from_url(pair.name.url, namespace=fresh_namespace)
+    pool: Any = provider.connections
     crowd = 6
     together = threading.Barrier(crowd)
 
     def warm() -> None:
-        wire = provider.connections._grow()
+        wire = pool._grow()
         wire.exchange(b"*1\r\n$4\r\nPING\r\n", 1)
         together.wait(10)
-        provider.connections._give_back(wire)
+        pool._give_back(wire)
 
     threads = [threading.Thread(target=warm) for _ in range(crowd)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(provider.connections._idle) == crowd
+    assert len(pool._idle) == crowd
     pair.fail_over()
     with pytest.raises(ProviderUnavailableError):
         provider.put("k", b"1", MINUTE)

@@ -23,11 +23,11 @@ class Repeating(MemoryProvider):
         super().__init__("doubt")
         self.between: Callable[[], object] = lambda: None
 
-    def store(self, *arguments: Any) -> bool:
-        super().store(*arguments)
+    def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bool:
+        super().store(key, entry, ttl_ms, lease)
         between, self.between = self.between, lambda: None
         between()
-        return super().store(*arguments)
+        return super().store(key, entry, ttl_ms, lease)
 
 
 @pytest.fixture
@@ -60,15 +60,16 @@ def test_a_change_on_top_of_it_leaves_it_unknown(server: Repeating) -> None:
     """Nobody can tell any more: the caller is told so, and nothing is counted twice."""
     cache = Cache(server)
     cache.increment("n")
-    server.between = lambda: MemoryIncrement(server)
+    server.between = lambda: increment_elsewhere(server)
     with pytest.raises(ProviderUnavailableError, match="is not known"):
         cache.increment("n")
     assert Cache(server).get("n") == 3
 
 
-def MemoryIncrement(server: Repeating) -> None:  # noqa: N802 - reads like the class it stands for
+def increment_elsewhere(server: Repeating) -> None:
     """Increment as another process would, over a connection that holds."""
-    honest = Cache(_Honest(server))
+    other: Any = _Honest(server)
+    honest = Cache(other)
     assert honest.increment("n") == 3
 
 

@@ -37,7 +37,7 @@ def test_large_values_are_compressed_and_read_by_everybody(algorithm: Algorithm,
     assert (bits(provider, "large"), bits(provider, "small")) == (expected, NONE)
     reader = Cache(provider, policy=Policy(compress_above=None))
     assert reader.get("large") == ROWS
-    assert reader.get_or_load("large", lambda: []) == ROWS
+    assert reader.get_or_load("large", list) == ROWS
     assert reader.statistics.hits == 2
 
 

@@ -196,13 +196,13 @@ def test_many_near_copies_cost_at_most_one_question(staleness: float, questions:
     asked: list[str] = []
 
     class Counting(MemoryProvider):
-        def journal(self, *arguments: Any) -> Any:
+        def journal(self, cursor: Any, limit: int) -> Any:
             asked.append("journal")
-            return super().journal(*arguments)
+            return super().journal(cursor, limit)
 
-        def read_many(self, *arguments: Any) -> Any:
+        def read_many(self, wants: Any) -> Any:
             asked.append("read_many")
-            return super().read_many(*arguments)
+            return super().read_many(wants)
 
     cache = Cache(
         Counting("many", clock=ManualClock()), policy=Policy(staleness=staleness), clock=ManualClock()
