@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class NearContract(CacheCase):
     """What a near cache may serve. Without one, the same reads are answered by the server."""
 
+    @needs("journal")
     def test_a_copy_is_served_again(self, here: Any, source: Source, staleness: float | None) -> None:
         """Later reads are near hits, if the policy has a bound, and hits on the server if not."""
         for _ in range(3):
