@@ -251,5 +251,5 @@ def test_it_returns_a_dict(face: Face) -> None:
 
     with pytest.raises(ConfigurationError, match="return a dict from each id"):
         face.cache.cacheable_many("a:{id}")(face.coloured(listed))
-    with pytest.raises(ConfigurationError, match="returned a list; return a dict by id"):
+    with pytest.raises(ConfigurationError, match="a list; return a dict by id"):
         face.do(face.cache.cacheable_many("a:{id}")(face.coloured(lying))([1]))

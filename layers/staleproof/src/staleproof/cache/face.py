@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from weakref import WeakSet
 
 from staleproof.cache import nesting
+from staleproof.cache.asking import checked_key, checked_name, checked_tags
 from staleproof.cache.call import Call, check_text, checked_row_version
 from staleproof.cache.core import Core
 from staleproof.cache.deferred import Deferred
@@ -128,7 +129,7 @@ class Face:
             return self.core.policy
         if isinstance(policy, Policy):
             return policy
-        named = self._policies.get(policy)
+        named = self._policies.get(checked_name(policy))
         if named is None:
             known = ", ".join(sorted(self._policies)) or "none"
             raise ConfigurationError(f"no policy is called {policy!r}; the named policies are: {known}")
@@ -190,9 +191,9 @@ class Face:
         row_version: Callable[[Any], int | None] | None = None,
     ) -> Call:
         """Return everything about one read that is known before it starts."""
-        if isinstance(tags, str):
-            raise ConfigurationError(f"tags={tags!r} is one text; pass a list of tags: [{tags!r}]")
-        return Call(key, tuple(tags), self.policy_of(policy), self.codec_for(kind), tags_from, row_version)
+        texts = checked_tags(tags) if tags != () else ()
+        codec = self.codec_for(kind)
+        return Call(checked_key(key), texts, self.policy_of(policy), codec, tags_from, row_version)
 
     def codec_for(self, kind: Any) -> Codec[Any]:
         """Return the codec for values of type *kind*; made once for each."""
@@ -220,8 +221,9 @@ class Face:
         """Return the record of an invalidation that begins here and now.
 
         Raises:
-            ConfigurationError: a tag or key is no text or too long, or the row version or lag is out of range.
+            ConfigurationError: a tag or key is no text or too long, none is named, or a figure is out of range.
         """
+        _check_named(tags, keys, clear=clear)
         return Invalidation(
             id=new_id(),
             origin=self.core.region,
@@ -250,10 +252,21 @@ def _milliseconds(lag: float | str) -> int:
     return round(given * 1_000)
 
 
+def _check_named(tags: Sequence[str], keys: Sequence[str], *, clear: bool) -> None:
+    if not tags and keys == () and not clear:  # an empty list was made by a program, and is no slip
+        raise ConfigurationError(
+            "nothing is named; give tags or keys=, or clear the whole namespace: clear()"
+        )
+
+
 def _distinct(field: str, texts: Sequence[str]) -> tuple[str, ...]:
     if isinstance(texts, str):
         raise ConfigurationError(f"{field}={texts!r} is one text; pass a list: {field}=[{texts!r}]")
     for text in texts:
+        if isinstance(text, list | tuple | set | frozenset):
+            raise ConfigurationError(
+                f"{field}: {text!r:.80} is a list; pass its texts one by one: invalidate(*{field})"
+            )
         if not isinstance(text, str):
             raise ConfigurationError(
                 f"{field}: {text!r} is no text; build keys and tags with `staleproof.key`"

@@ -13,6 +13,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from staleproof.cache.asking import told
 from staleproof.cache.many import look_many
 from staleproof.cache.missing import MISSING
 from staleproof.decorators import compiling
@@ -22,7 +23,7 @@ from staleproof.errors import ConfigurationError
 from staleproof.keys import template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from staleproof.cache.awaiting import AwaitingOperations
     from staleproof.cache.blocking import BlockingOperations
@@ -160,15 +161,13 @@ class Asked:
         """Return the arguments of a call for the ids at *places* alone."""
         return self._with([self.firsts[place] for place in places])
 
-    def told(self, places: Iterable[int], loaded: Mapping[Any, Any]) -> dict[int, Any]:
+    def told(self, places: Collection[int], loaded: Any) -> dict[int, Any]:
         """Return what the function told, by place.
 
         Raises:
-            ConfigurationError: it returned no dict.
+            ConfigurationError: it returned no dict, or one of nothing that it was asked for.
         """
-        if not hasattr(loaded, "keys"):
-            raise ConfigurationError(f"the function returned a {type(loaded).__name__}; return a dict by id")
-        return {place: loaded[one] for place in places if (one := self.firsts[place]) in loaded}
+        return told(self.firsts, places, loaded)
 
     def answer(self, values: Sequence[Any]) -> dict[Any, Any]:
         """Return the values by id, in the order asked for, without those that there are not."""

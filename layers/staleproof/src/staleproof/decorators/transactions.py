@@ -167,7 +167,9 @@ def applying(face: Any, targets: Targets) -> Callback:
     def apply() -> Any:
         if targets.everything:
             return face.clear(soft=soft)
-        return face.invalidate(*targets.tags, keys=targets.keys, soft=soft, row_version=row_version, lag=lag)
+        return face.invalidate(
+            *targets.tags, keys=list(targets.keys), soft=soft, row_version=row_version, lag=lag
+        )
 
     return apply
 

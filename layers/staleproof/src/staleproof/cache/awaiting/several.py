@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache import many, writing
+from staleproof.cache.asking import awaitable, checked_values, distinct_keys, told
 from staleproof.cache.awaiting.values import Values
 from staleproof.cache.bulk import Bulk, Item, Progress, checked_items
 from staleproof.cache.commands import Scan
@@ -38,7 +39,7 @@ class Several(Values):
         self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: type[T] | Any = Any
     ) -> dict[str, T]:
         """Return what is cached of *keys*, by key; what is not there is left out."""
-        wanted = list(dict.fromkeys(keys))
+        wanted = distinct_keys(keys)
         calls = [self.call(key, tags, kind=kind) for key in wanted]
         found = await self.run(many.get_many(self.core, calls))
         return {key: value for key, value in zip(wanted, found, strict=True) if value is not MISSING}
@@ -65,25 +66,31 @@ class Several(Values):
             kind: the type to read stored values as.
             policy: how to keep them; the cache's own by default.
         """
-        wanted = list(dict.fromkeys(keys))
+        wanted = distinct_keys(keys)
         calls = [self.call(key, tags, policy, kind, tags_from, row_version) for key in wanted]
 
         async def load(missing: Sequence[int]) -> Mapping[int, Any]:
-            loaded = await loader([wanted[at] for at in missing])
-            return {at: loaded[wanted[at]] for at in missing if wanted[at] in loaded}
+            loaded = await awaitable(loader([wanted[at] for at in missing]), loader)
+            return told(wanted, missing, loaded)
 
         found = await self.serve_many(calls, load)
         return {key: value for key, value in zip(wanted, found, strict=True) if value is not MISSING}
 
     async def put_many(
-        self, values: Mapping[str, Any], *, tags: Iterable[str] = (), policy: Policy | str | None = None
+        self,
+        values: Mapping[str, Any],
+        *,
+        tags: Iterable[str] = (),
+        kind: type | Any = Any,
+        policy: Policy | str | None = None,
     ) -> int:
         """Store *values* by key, as `put` stores one; return how many were stored."""
-        return await self._put_items([Item(key, value, tags) for key, value in values.items()], policy)
+        items = [Item(key, value, tags) for key, value in checked_values(values).items()]
+        return await self._put_items(items, policy, kind)
 
     async def evict_many(self, keys: Iterable[str]) -> None:
         """Forget *keys*; loads of them under way will not be stored."""
-        await self.apply(self.invalidation(keys=list(keys)))
+        await self.apply(self.invalidation(keys=distinct_keys(keys)))
 
     async def load_all(
         self,
@@ -116,11 +123,11 @@ class Several(Values):
             await asyncio.sleep(bulk.ahead)
         return bulk.progress
 
-    async def _put_items(self, items: Sequence[Item], policy: Policy | str | None) -> int:
+    async def _put_items(self, items: Sequence[Item], policy: Policy | str | None, kind: Any = Any) -> int:
         if not items or self.core.off:
             return 0
         unique = checked_items(items)
-        calls = [self.call(item.key, item.tags, policy) for item in unique]
+        calls = [self.call(item.key, item.tags, policy, kind) for item in unique]
         record = self.invalidation(keys=[item.key for item in unique])
         stored: int = await self.run(
             writing.put_many(self.core, calls, [item.value for item in unique], record)

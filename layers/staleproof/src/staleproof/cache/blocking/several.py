@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from staleproof.cache import many, writing
+from staleproof.cache import asking, many, writing
+from staleproof.cache.asking import checked_values, distinct_keys, told
 from staleproof.cache.blocking.values import Values
 from staleproof.cache.bulk import Bulk, Item, Progress, checked_items
 from staleproof.cache.commands import Scan
@@ -29,7 +30,7 @@ class Several(Values):
         self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: type[T] | Any = Any
     ) -> dict[str, T]:
         """Return what is cached of *keys*, by key; what is not there is left out."""
-        wanted = list(dict.fromkeys(keys))
+        wanted = distinct_keys(keys)
         calls = [self.call(key, tags, kind=kind) for key in wanted]
         found = self.run(many.get_many(self.core, calls))
         return {key: value for key, value in zip(wanted, found, strict=True) if value is not MISSING}
@@ -56,25 +57,31 @@ class Several(Values):
             kind: the type to read stored values as.
             policy: how to keep them; the cache's own by default.
         """
-        wanted = list(dict.fromkeys(keys))
+        wanted = distinct_keys(keys)
         calls = [self.call(key, tags, policy, kind, tags_from, row_version) for key in wanted]
 
         def load(missing: Sequence[int]) -> Mapping[int, Any]:
-            loaded = loader([wanted[at] for at in missing])
-            return {at: loaded[wanted[at]] for at in missing if wanted[at] in loaded}
+            loaded = asking.blocking(lambda: loader([wanted[at] for at in missing]), loader)()
+            return told(wanted, missing, loaded)
 
         found = self.serve_many(calls, load)
         return {key: value for key, value in zip(wanted, found, strict=True) if value is not MISSING}
 
     def put_many(
-        self, values: Mapping[str, Any], *, tags: Iterable[str] = (), policy: Policy | str | None = None
+        self,
+        values: Mapping[str, Any],
+        *,
+        tags: Iterable[str] = (),
+        kind: type | Any = Any,
+        policy: Policy | str | None = None,
     ) -> int:
         """Store *values* by key, as `put` stores one; return how many were stored."""
-        return self._put_items([Item(key, value, tags) for key, value in values.items()], policy)
+        items = [Item(key, value, tags) for key, value in checked_values(values).items()]
+        return self._put_items(items, policy, kind)
 
     def evict_many(self, keys: Iterable[str]) -> None:
         """Forget *keys*; loads of them under way will not be stored."""
-        self.apply(self.invalidation(keys=list(keys)))
+        self.apply(self.invalidation(keys=distinct_keys(keys)))
 
     def load_all(
         self,
@@ -107,11 +114,11 @@ class Several(Values):
             bulk.pause()
         return bulk.progress
 
-    def _put_items(self, items: Sequence[Item], policy: Policy | str | None) -> int:
+    def _put_items(self, items: Sequence[Item], policy: Policy | str | None, kind: Any = Any) -> int:
         if not items or self.core.off:
             return 0
         unique = checked_items(items)
-        calls = [self.call(item.key, item.tags, policy) for item in unique]
+        calls = [self.call(item.key, item.tags, policy, kind) for item in unique]
         record = self.invalidation(keys=[item.key for item in unique])
         stored: int = self.run(writing.put_many(self.core, calls, [item.value for item in unique], record))
         return stored

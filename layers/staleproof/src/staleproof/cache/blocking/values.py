@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from staleproof.cache import reading, updating, writing
+from staleproof.cache import asking, reading, updating, writing
 from staleproof.cache.blocking.serving import Serving
 from staleproof.cache.changes import Addition, Replacement
 from staleproof.cache.missing import MISSING, Missing
@@ -61,27 +61,39 @@ class Values(Serving):
             ProviderError: the cache server cannot be read, and the policy's `fallback` is `"error"`.
             LoadTimeoutError: the load took longer than the policy's `hard_timeout`.
         """
-        return self.serve(self.call(key, tags, policy, kind, tags_from, row_version), loader)
+        return self.serve(self.call(key, tags, policy, kind, tags_from, row_version), asking.blocking(loader))
 
     def put(
-        self, key: str, value: Any, *, tags: Iterable[str] = (), policy: Policy | str | None = None
+        self,
+        key: str,
+        value: Any,
+        *,
+        tags: Iterable[str] = (),
+        kind: type | Any = Any,
+        policy: Policy | str | None = None,
     ) -> None:
         """Store *value*; copies of the key anywhere else are invalidated first.
 
         The value counts as loaded now: where it was read from a source some time ago, use `get_or_load`, which
         fences the time between. An invalidation that comes meanwhile wins, and so does a load that begins meanwhile.
         """
-        self.put_value(self.call(key, tags, policy), value)
+        self.put_value(self.call(key, tags, policy, kind), value)
 
     def put_if_absent(
-        self, key: str, value: Any, *, tags: Iterable[str] = (), policy: Policy | str | None = None
+        self,
+        key: str,
+        value: Any,
+        *,
+        tags: Iterable[str] = (),
+        kind: type | Any = Any,
+        policy: Policy | str | None = None,
     ) -> bool:
         """Store *value* unless a fresh one is stored; say whether it was. One of several callers succeeds.
 
         Raises:
             LeaseLostError: others kept the key busy for longer than the policy's patience.
         """
-        return self.compare_and_set(key, MISSING, value, tags=tags, policy=policy)
+        return self.compare_and_set(key, MISSING, value, tags=tags, kind=kind, policy=policy)
 
     def compare_and_set(
         self,
