@@ -25,9 +25,17 @@ def faults_of(**shares: float) -> Faults:
 
 
 rates = st.sampled_from([0.0, 0.02, 0.1, 0.25])
-policies = st.fixed_dictionaries(
+lives = st.sampled_from(
+    [
+        {"ttl": "10m"},
+        {"ttl": "20s"},
+        {"ttl": None},
+        {"ttl": "20s", "refresh_ahead": 0.5},
+        {"ttl": "20s", "xfetch": 2.0},
+    ]
+)
+others = st.fixed_dictionaries(
     {
-        "ttl": st.sampled_from(["10m", "20s", None]),
         "staleness": st.sampled_from([None, 0, 5]),
         "fallback": st.sampled_from(["load", "stale", "error"]),
         "stale_while_revalidate": st.sampled_from([0, 20]),
@@ -36,6 +44,7 @@ policies = st.fixed_dictionaries(
         "jitter": st.sampled_from([0.0, 0.3]),
     }
 )
+policies = st.builds(lambda life, other: {**life, **other}, lives, others)
 common: dict[str, Any] = {
     "seed": st.integers(0, 2**32),
     "steps": st.integers(1, 80),
