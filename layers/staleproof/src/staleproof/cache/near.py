@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from staleproof.near.copies import Copy as PlainCopy
 from staleproof.near.store import DEFAULT_MAX_COPIES, NEVER, NearStore, Position
+from staleproof.stores.latch import deferring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,7 @@ class NearCache(NearStore):
         if self.follows:
             super().advance(asked, page)
 
+    @deferring
     def forget(self, invalidation: Invalidation, place: JournalId) -> None:
         """See `NearStore.forget`."""
         if self.follows:

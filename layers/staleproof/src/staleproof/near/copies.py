@@ -120,10 +120,10 @@ class Copies:
     Args:
         eviction: which order; see above.
         bounds: what may be held.
-        released: told the weight of each copy that goes.
+        released: told each copy that goes.
     """
 
-    def __init__(self, eviction: str, bounds: Bounds, released: Callable[[int], object]) -> None:
+    def __init__(self, eviction: str, bounds: Bounds, released: Callable[[Copy], object]) -> None:
         self.by_key: dict[str, Copy] = {}
         self.weight = 0
         self._by_tag: dict[TagId, set[str]] = {}
@@ -212,5 +212,4 @@ class Copies:
     def _gone(self, copy: Copy, why: str) -> None:
         self.weight -= copy.weight
         self.counted[why] += 1
-        if copy.weight:
-            self._released(copy.weight)
+        self._released(copy)

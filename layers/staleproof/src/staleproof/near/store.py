@@ -20,6 +20,7 @@ what it names. So the bound holds whatever the process slept through.
   or `NEVER` while the hit path is closed (see `staleproof.cache.nesting`).
 * **Weak copies** die at any moment, also while this very thread holds the lock. So their end only notes the key, and
   whoever takes the lock next buries it.
+* **Values die** after the lock was released (`Latch`), since what their `__del__` does may come back here.
 
 Values are shared objects: treat them as immutable.
 """
@@ -27,7 +28,6 @@ Values are shared objects: treat them as immutable.
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
@@ -39,14 +39,14 @@ from staleproof.near.copies import (
     FENCED,
     INVALIDATED,
     REFUSED,
-    UNUSED,
     Copies,
     Copy,
-    WeakCopy,
 )
+from staleproof.near.keeping import Keeping
 from staleproof.near.named import Named
 from staleproof.ports import JournalId, JournalPage, journal_order
 from staleproof.stores.bounds import checked
+from staleproof.stores.latch import Latch, deferring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,7 @@ class Position(NamedTuple):
     asked: Instant
 
 
-class NearStore:
+class NearStore(Keeping):
     """Copies that follow one namespace's journal.
 
     Args:
@@ -106,14 +106,14 @@ class NearStore:
         self.clock = clock
         self.synced: Instant = NEVER
         self.shown: Instant = NEVER
-        self._held = Copies(eviction, checked(max_copies, max_bytes), self._release)
+        self._held = Copies(eviction, checked(max_copies, max_bytes), self._let_go)
         self.copies = self._held.by_key
         self.behind_tier = False
         """Whether what is held was read through a tier, which must hear all that this store does of the journal."""
         self._hidden = False
         self._weak = weak
         self._budget = budget
-        self._lock = threading.Lock()
+        self._lock = Latch()
         self._dead: deque[tuple[str, object]] = deque()
         self._named = Named()
         self._generation = 0
@@ -123,8 +123,10 @@ class NearStore:
     @property
     def statistics(self) -> NearStatistics:
         """What became of copies so far, as of one moment."""
+        nested = self._lock.nested
         with self._lock:
-            self._bury()
+            if not nested:
+                self._bury()
             return self._held.statistics()
 
     # --- following -------------------------------------------------------------------------------
@@ -134,6 +136,7 @@ class NearStore:
         with self._lock:
             return Position(self._generation, self._cursor, self.clock.now())
 
+    @deferring
     def open(self, asked: Position, end: JournalId) -> None:
         """Start following at *end*, the journal's newest place; what was held before goes."""
         with self._lock:
@@ -141,6 +144,7 @@ class NearStore:
                 self._restart(end)
                 self._sync(asked.asked)
 
+    @deferring
     def advance(self, asked: Position, page: JournalPage) -> None:
         """Apply the journal's answer to the question *asked*: drop first, then count as synced."""
         with self._lock:
@@ -157,28 +161,33 @@ class NearStore:
             if page.complete and asked.asked > self.synced:
                 self._sync(asked.asked)
 
+    @deferring
     def hide(self, *, hidden: bool) -> None:
         """Close the hit path, or open it again."""
         with self._lock:
             self._hidden = hidden
             self._sync(self.synced)
 
+    @deferring
     def forget(self, invalidation: Invalidation, place: JournalId) -> None:
         """Drop at once what this process itself has just invalidated, ahead of the journal's answer."""
         with self._lock:
             if self._cursor:  # else not following yet: who opens the journal later starts behind this record
                 self._apply(invalidation, journal_order(place))
 
+    @deferring
     def distrust(self) -> None:
         """Ignore every answer to what was asked so far, and refuse what was read with it; copies stay."""
         with self._lock:
             self._generation += 1
 
+    @deferring
     def discard(self, key: str) -> None:
         """Drop one copy, if there is one."""
         with self._lock:
             self._held.drop(key, DISCARDED)
 
+    @deferring
     def reset(self) -> None:
         """Drop everything and follow from wherever the journal then ends."""
         with self._lock:
@@ -186,7 +195,7 @@ class NearStore:
 
     def after_fork(self) -> None:
         """Begin anew in a child process: a thread of the parent may have held the lock, in the middle of a change."""
-        self._lock = threading.Lock()
+        self._lock = Latch()
         self._hidden = False
         if self._budget is not None:
             self._budget.after_fork(self)
@@ -206,6 +215,8 @@ class NearStore:
             weight: the bytes of its stored entry.
         """
         copy.weight = weight
+        if self._lock.nested:
+            return False
         if not self._claim(weight):
             with self._lock:
                 self._held.drop(key, DISCARDED)
@@ -220,12 +231,6 @@ class NearStore:
                 self._held.counted[FENCED] += 1
                 self._release(weight)
         return kept
-
-    def shed(self) -> bool:
-        """Let the coldest copy go, for others that share the budget; say whether there was one."""
-        with self._lock:
-            self._bury()
-            return self._held.evict()
 
     # --- under the lock --------------------------------------------------------------------------
 
@@ -255,31 +260,6 @@ class NearStore:
 
     def _named_since(self, names: Sequence[TagId | str], place: tuple[int, int]) -> bool:
         return self._named.since(names, place)
-
-    def _weakened(self, key: str, copy: Copy) -> Copy:
-        if not self._weak:
-            return copy
-        note = self._dead.append
-        try:
-            return WeakCopy(copy, lambda reference: note((key, reference)))
-        except TypeError:  # numbers, texts, lists, dictionaries and the like know no weak references
-            return copy
-
-    def _bury(self) -> None:
-        while self._dead:
-            key, reference = self._dead.popleft()
-            copy = self.copies.get(key)
-            if copy is not None and copy.value is reference:
-                self._held.drop(key, UNUSED)
-
-    def _claim(self, weight: int) -> bool:
-        if not self._held.fit(weight):
-            return False
-        return not weight or self._budget is None or self._budget.claim(self, weight)
-
-    def _release(self, weight: int) -> None:
-        if weight and self._budget is not None:
-            self._budget.release(self, weight)
 
 
 def _later(place: JournalId, than: JournalId) -> bool:
