@@ -350,3 +350,37 @@ class TestPut:
                 face.cache.cache_put(**options)(face.coloured(update))
         with pytest.raises(ConfigurationError, match="coroutine function"):
             Face(awaited=not face.awaited).cache.cache_put("k")(face.coloured(update))
+
+
+class TestSlips:
+    """What would evict nothing, or fail behind the change, is said before."""
+
+    def test_a_key_of_another_cache_is_refused(self, face: Face) -> None:
+        """At decoration, naming both; a key of one's own cache is taken."""
+        there = face.another("there")
+
+        def product(name: str) -> str:
+            return name
+
+        theirs = there.cacheable("p:{name}")(face.coloured(product))
+        ours = face.cache.cacheable("p:{name}")(face.coloured(product))
+
+        def change(name: str) -> None:
+            """Nothing."""
+
+        with pytest.raises(ConfigurationError, match="'there', and this one, of 'shop'"):
+            face.cache.evicts(key=theirs.key)(face.coloured(change))
+        face.cache.evicts(key=ours.key)(face.coloured(change))
+
+    def test_a_template_that_cannot_be_rendered_fails_before_the_change(self, face: Face) -> None:
+        """Where it names arguments alone; no row is changed that nothing would evict then."""
+        changed: list[object] = []
+
+        def change(name: object) -> None:
+            changed.append(name)
+
+        with pytest.raises(ConfigurationError):
+            face.do(
+                face.cache.evicts("p:{name}", tags=["of:{result.owner}"])(face.coloured(change))(object())
+            )
+        assert changed == []

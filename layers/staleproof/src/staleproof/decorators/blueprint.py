@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from staleproof.cache.call import Call, Habit
@@ -109,6 +110,17 @@ class Blueprint:
     def make(self, key: str, tags: tuple[str, ...]) -> Call:
         """Return the call of *key*."""
         return Call(key, tags, self.policy, self.codec, *self._kept)
+
+    def owned_key(self) -> Callable[..., str]:
+        """Return what renders keys, with word of whose it is, for those who evict by it."""
+        render = self.shape.key
+
+        def key(*args: Any, **kwargs: Any) -> str:
+            return render(*args, **kwargs)
+
+        functools.update_wrapper(key, render)
+        key.__staleproof_owner__ = weakref.ref(self.face), name_of(self.shape.function)  # type: ignore[attr-defined]
+        return key
 
     def on_policy(self, listener: Callable[[], None]) -> None:
         """Call *listener* whenever the policy has been replaced."""

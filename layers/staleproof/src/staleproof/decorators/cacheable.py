@@ -42,7 +42,7 @@ def dressed(
 ) -> Callable[..., Any]:
     """Return *wrapper* with the function's name and its handles."""
     functools.update_wrapper(wrapper, blueprint.shape.function)
-    wrapper.key = blueprint.shape.key
+    wrapper.key = blueprint.owned_key()
     wrapper.tags = blueprint.shape.tags
     wrapper.refresh = refresh
     wrapper.peek = lambda *args, **kwargs: cache.look(blueprint.call(*args, **kwargs))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from staleproof.cache.awaiting import AwaitingOperations
     from staleproof.cache.blocking import BlockingOperations
     from staleproof.cache.face import Face
+    from staleproof.decorators.expressions import Expression
     from staleproof.decorators.options import Eviction
 
 _UNKNOWN = object()
@@ -68,10 +69,17 @@ class Evicting:
         )
         holes = [hole for each in (*keys, *tags) for hole in each.holes]
         named = any(hole.head == RESULT and not hole.ambient for hole in holes)
+        self._first = compiling.tuple_renderer(scope, [each for each in (*keys, *tags) if _is_plain(each)])
         self._twice = not self.early and not named and any(hole.rest for hole in holes)
 
     def foreseen(self, *args: Any, **kwargs: Any) -> Targets | None:
-        """Return, before the call, what its arguments name now and may not name behind it; None if that is nothing."""
+        """Return, before the call, what its arguments name now and may not name behind it; None if that is nothing.
+
+        What the arguments themselves name is rendered in any case: what is wrong with it must be said before a row is
+        changed that nothing would evict then.
+        """
+        if self._when is None:
+            self._first(_UNKNOWN, *args, **kwargs)
         if not self._twice:
             return None
         try:
@@ -106,6 +114,29 @@ class Evicting:
         return applying(face, targets)()
 
 
+def _is_plain(text: Expression) -> bool:
+    """Say whether *text* is a template of arguments and context alone: the same before the call and behind it."""
+    return bool(text.holes) and not any(
+        not hole.ambient and (hole.rest or hole.head == RESULT) for hole in text.holes
+    )
+
+
+def check_owners(cache: Any, shape: Evicting) -> None:
+    """Raise `ConfigurationError` if a key is that of a function which another cache than *cache* has."""
+    for key in shape.eviction.keys:
+        find, called = getattr(key, "__staleproof_owner__", (lambda: None, ""))
+        owner = find()
+        if owner is None or owner is cache or owner in getattr(cache, "_siblings", {}).values():
+            continue
+        if type(owner) is not type(cache) and owner.namespace == cache.namespace:
+            continue  # the other face of it, as far as one can tell
+        raise ConfigurationError(
+            f"{name_of(shape.function)}: the key of {called} is in another cache, of namespace "
+            f"{owner.namespace!r}, and this one, of {cache.namespace!r}, cannot evict it; decorate with that cache's "
+            "evicts"
+        )
+
+
 def _check(eviction: Eviction) -> None:
     if eviction.timing not in {"before", "after", "commit"}:
         raise ConfigurationError(f"timing={eviction.timing!r} is none of 'before', 'after', 'commit'")
@@ -123,6 +154,7 @@ def _check(eviction: Eviction) -> None:
 
 def blocking(cache: BlockingOperations, shape: Evicting) -> Callable[..., Any]:
     """Return the function of *shape*, evicting from *cache*."""
+    check_owners(cache, shape)
     function = shape.function
 
     @functools.wraps(function)
@@ -144,6 +176,7 @@ def blocking(cache: BlockingOperations, shape: Evicting) -> Callable[..., Any]:
 
 def awaiting(cache: AwaitingOperations, shape: Evicting) -> Callable[..., Any]:
     """Return the coroutine function of *shape*, evicting from *cache*."""
+    check_owners(cache, shape)
     function = shape.function
 
     @functools.wraps(function)
