@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
+    from staleproof.cache.explanation import Explanation
+
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 S = TypeVar("S")
@@ -30,6 +32,10 @@ class CachedManyFunction(Protocol[P, K, V]):
 
     def tags(self, one: K, /, *args: Any, **kwargs: Any) -> tuple[str, ...]:
         """Return the tags of one id, likewise."""
+        ...
+
+    def explain(self, one: K, /, *args: Any, **kwargs: Any) -> Explanation:
+        """Tell why one id, which stands where the function takes the list, is a hit, a miss or stale."""
         ...
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> dict[K, V]:
@@ -79,6 +85,10 @@ class AsyncCachedManyFunction(Protocol[P, K, V]):
 
     def tags(self, one: K, /, *args: Any, **kwargs: Any) -> tuple[str, ...]:
         """See `CachedManyFunction.tags`."""
+        ...
+
+    def explain(self, one: K, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Explanation]:
+        """See `CachedManyFunction.explain`."""
         ...
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, dict[K, V]]:

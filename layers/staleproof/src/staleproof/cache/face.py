@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
-from weakref import WeakSet
+from weakref import WeakMethod, WeakSet
 
 from staleproof.cache import nesting
 from staleproof.cache.asking import checked_key, checked_name, checked_tags
@@ -101,7 +102,7 @@ class Face:
         self.codec = codec
         self._codecs: dict[Any, Codec[Any]] = {}
         self._policies = dict(policies or {})
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], Callable[[], None] | None]] = []
         self._switching = threading.Lock()
         self._off_blocks = Face.made_off
         self.settle_switch()
@@ -136,16 +137,20 @@ class Face:
         return named
 
     def on_policies(self, listener: Callable[[], None]) -> None:
-        """Call *listener* whenever the default or a named policy was replaced."""
-        self._listeners.append(listener)
+        """Call *listener* whenever a policy was replaced; a method, as long as its object lives."""
+        bound = inspect.ismethod(listener)
+        self._listeners = [one for one in self._listeners if one() is not None]
+        self._listeners.append(WeakMethod(listener) if bound else lambda: listener)
 
     def adopt(self, policy: Policy | None = None, policies: Mapping[str, Policy] | None = None) -> None:
         """Replace the default policy, the named ones, or both, while running; names that are not given stay."""
         if policy is not None:
             self.core.policy = policy
         self._policies.update(policies or {})
-        for listener in self._listeners:
-            listener()
+        for find in self._listeners:
+            listener = find()
+            if listener is not None:
+                listener()
 
     # --- switching off -----------------------------------------------------------------------------
 

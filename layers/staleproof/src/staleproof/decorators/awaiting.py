@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from staleproof.cache.awaiting import AwaitingOperations
-from staleproof.decorators.options import Eviction, Options
+from staleproof.decorators.options import Eviction, Options, decorated_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -133,7 +133,8 @@ class AwaitingDecorators(AwaitingOperations):
 
 
 def _decorator(kind: str, cache: AwaitingDecorators, told: Options | Eviction) -> Any:
-    def decorate(function: Any) -> Any:
+    def decorate(*given: Any, **named: Any) -> Any:
+        function = decorated_one(told, given, named)
         # Not at the top: an application that decorates nothing does not wait for it at a cold start.
         from staleproof.decorators import kinds, recipes  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from staleproof.cache.blocking import BlockingOperations
-from staleproof.decorators.options import Eviction, Options
+from staleproof.decorators.options import Eviction, Options, decorated_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -214,7 +214,8 @@ class BlockingDecorators(BlockingOperations):
 
 
 def _decorator(kind: str, cache: BlockingDecorators, told: Options | Eviction) -> Any:
-    def decorate(function: Any) -> Any:
+    def decorate(*given: Any, **named: Any) -> Any:
+        function = decorated_one(told, given, named)
         # Not at the top: an application that decorates nothing does not wait for it at a cold start.
         from staleproof.decorators import kinds, recipes  # noqa: PLC0415
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.call import Call, Habit
 from staleproof.decorators import compiling
 from staleproof.decorators.colour import name_of
 from staleproof.decorators.expressions import call_expression, key_expression, tag_expressions
+from staleproof.decorators.results import UnresolvedError, result_type
 from staleproof.errors import ConfigurationError
 from staleproof.policies.policy import Policy
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
     from staleproof.cache.face import Face
     from staleproof.cache.near import Copy
+    from staleproof.codecs.codec import Codec
     from staleproof.decorators.options import Options
+
+
+UNKNOWN: Any = object()
 
 
 class Shape:
@@ -36,6 +41,8 @@ class Shape:
         ConfigurationError: a template names an unknown parameter, or the result's type cannot be cached.
     """
 
+    owner: type | None = None
+
     def __init__(self, function: Callable[..., Any], options: Options) -> None:
         self.function = function
         self.options = options
@@ -47,7 +54,7 @@ class Shape:
             self.key = compiling.text_renderer(self.scope, self.key_source)
             self.tags = compiling.tuple_renderer(self.scope, self.tag_sources)
             self.when = self._condition(options.when)
-            self.kind = self.stored(function)
+            self.kind = self._kind_if_known()
         except ConfigurationError as error:
             raise ConfigurationError(f"{name_of(function)}: {error}") from error.__cause__
 
@@ -67,7 +74,19 @@ class Shape:
 
     def stored(self, function: Callable[..., Any]) -> Any:
         """Return the type of what is stored."""
-        return result_type(function)
+        return result_type(function, self.owner)
+
+    def _kind_if_known(self) -> Any:
+        try:
+            return self.stored(self.function)
+        except UnresolvedError:  # a class that is not defined yet; see `results`
+            return UNKNOWN
+
+    def resolve(self) -> Any:
+        """Return the type of what is stored, which must be there by now."""
+        if self.kind is UNKNOWN:
+            self.kind = self.stored(self.function)
+        return self.kind
 
     @property
     def tags_follow_from_key(self) -> bool:
@@ -96,7 +115,7 @@ class Blueprint:
         self._listeners: list[Callable[[], None]] = []
         try:
             self._follow()
-            self.codec = (shape.options.codec or face).codec_for(shape.kind)
+            self.codec = None if shape.kind is UNKNOWN else self._codec()
         except ConfigurationError as error:
             raise ConfigurationError(f"{name_of(shape.function)}: {error}") from error.__cause__
         if self.follows:
@@ -109,7 +128,26 @@ class Blueprint:
 
     def make(self, key: str, tags: tuple[str, ...]) -> Call:
         """Return the call of *key*."""
-        return Call(key, tags, self.policy, self.codec, *self._kept)
+        codec = self.codec
+        if codec is None:
+            codec = self._resolved()
+        return Call(key, tags, self.policy, codec, *self._kept)
+
+    def _codec(self) -> Codec[Any]:
+        return (self.shape.options.codec or self.face).codec_for(self.shape.resolve())
+
+    def _resolved(self) -> Codec[Any]:
+        """Return the codec of a type that was not there at decoration."""
+        try:
+            self.codec = codec = self._codec()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name_of(self.shape.function)}: {error}") from error.__cause__
+        return codec
+
+    def stand_in(self, owner: type) -> None:
+        """Take note of the class that the function stands in, which alone may know what its annotation names."""
+        if self.shape.owner is None:
+            self.shape.owner = owner
 
     def owned_key(self) -> Callable[..., str]:
         """Return what renders keys, with word of whose it is, for those who evict by it."""
@@ -130,55 +168,3 @@ class Blueprint:
         self.policy = self.face.policy_of(self.shape.options.policy)
         for listener in self._listeners:
             listener()
-
-
-def result_type(function: Callable[..., Any]) -> Any:
-    """Resolve the result's annotation alone: parameters may well be annotated for type checkers only.
-
-    Raises:
-        ConfigurationError: it names what is not there at run time.
-    """
-    plain = inspect.unwrap(function)
-    while isinstance(plain, functools.partial):
-        plain = inspect.unwrap(plain.func)
-    written = getattr(plain, "__annotations__", {}).get("return", Any)
-    if written is None:
-        return type(None)
-    stand_in = type("Result", (), {"__annotations__": {"result": written}, "__module__": plain.__module__})
-    try:
-        return get_type_hints(stand_in, getattr(plain, "__globals__", {}), _enclosed(plain))["result"]
-    except (NameError, TypeError, AttributeError, SyntaxError) as error:
-        raise ConfigurationError(
-            f"the result's annotation {written!r} cannot be resolved: {error}; import the type where the function is "
-            "defined, outside of TYPE_CHECKING"
-        ) from error
-
-
-def _enclosed(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return what *function* knows of the functions around it."""
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    cells = getattr(function, "__closure__", None) or ()
-    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=False) if _is_filled(cell)}
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - an empty one raises
-    except ValueError:
-        return False
-    return True
-
-
-def value_type(function: Callable[..., Any]) -> Any:
-    """Return the type of a mapping result's values, `Any` if its annotation does not tell.
-
-    Raises:
-        ConfigurationError: the annotation is of no mapping.
-    """
-    kind = result_type(function)
-    origin, arguments = get_origin(kind) or kind, get_args(kind)
-    if kind is not Any and not (isinstance(origin, type) and hasattr(origin, "keys")):
-        raise ConfigurationError(
-            f"the result is annotated {kind!r}; return a dict from each id to its value, such as dict[int, Product]"
-        )
-    return arguments[1] if len(arguments) == 2 else Any  # noqa: PLR2004 - of keys and of values

@@ -43,6 +43,7 @@ def dressed(
     """Return *wrapper* with the function's name and its handles."""
     functools.update_wrapper(wrapper, blueprint.shape.function)
     wrapper.key = blueprint.owned_key()
+    wrapper.__staleproof_stand_in__ = blueprint.stand_in
     wrapper.tags = blueprint.shape.tags
     wrapper.refresh = refresh
     wrapper.peek = lambda *args, **kwargs: cache.look(blueprint.call(*args, **kwargs))

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.asking import told
 from staleproof.cache.many import look_many
 from staleproof.cache.missing import MISSING
 from staleproof.decorators import compiling
-from staleproof.decorators.blueprint import Blueprint, Shape, value_type
+from staleproof.decorators.blueprint import Blueprint, Shape
 from staleproof.decorators.colour import name_of
+from staleproof.decorators.results import value_type
 from staleproof.errors import ConfigurationError
 from staleproof.keys import template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from staleproof.cache.awaiting import AwaitingOperations
     from staleproof.cache.blocking import BlockingOperations
@@ -65,7 +67,7 @@ class ManyShape(Shape):
 
     def stored(self, function: Callable[..., Any]) -> Any:
         """Return the type of the dict's values."""
-        return value_type(function)
+        return value_type(function, self.owner)
 
 
 def _member(signature: inspect.Signature, unknown: Sequence[str], each: str | None) -> tuple[str, str]:
@@ -114,6 +116,10 @@ class ManyBlueprint(Blueprint):
         """Return what a call asks for."""
         bound = self.bound(args, kwargs)
         members = bound.arguments[self.shape.members]
+        if not isinstance(members, Iterable):
+            raise ConfigurationError(
+                f"{self.shape.members}={members!r:.80} is one id; pass a list: [{members!r:.80}]"
+            )
         if isinstance(members, str | bytes):
             raise ConfigurationError(
                 f"{self.shape.members}={members!r:.80} is one text; pass a list: [{members!r:.80}]"
@@ -122,9 +128,28 @@ class ManyBlueprint(Blueprint):
 
     def texts(self, *args: Any, **kwargs: Any) -> tuple[str, tuple[str, ...]]:
         """Return key and tags of the one id that stands where the function takes the list."""
-        bound = self.bound(args, kwargs)
-        bound.arguments[self.shape.members] = [bound.arguments[self.shape.members]]
+        bound = self.one(args, kwargs)
         return self._texts(*bound.args, **bound.kwargs)[0]
+
+    def one_call(self, *args: Any, **kwargs: Any) -> tuple[Call, tuple[str, ...]]:
+        """Return the call of one id, likewise, and its tags."""
+        bound = self.one(args, kwargs)
+        return self.calls(*bound.args, **bound.kwargs)[0], self._texts(*bound.args, **bound.kwargs)[0][1]
+
+    def one(self, args: Any, kwargs: Any) -> inspect.BoundArguments:
+        """Return the arguments of a call for the one id that stands where the function takes the list.
+
+        Raises:
+            ConfigurationError: a list stands there.
+        """
+        bound, members = self.bound(args, kwargs), self.shape.members
+        member = bound.arguments[members]
+        if isinstance(member, list | set | frozenset | dict):
+            raise ConfigurationError(
+                f"{members}={member!r:.80} is a list, and every id has its own key; pass one id"
+            )
+        bound.arguments[members] = [member]
+        return bound
 
 
 class Asked:
@@ -252,5 +277,7 @@ def _dressed(
 ) -> Callable[..., Any]:
     many.key = lambda *args, **kwargs: blueprint.texts(*args, **kwargs)[0]
     many.tags = lambda *args, **kwargs: blueprint.texts(*args, **kwargs)[1]
+    many.explain = lambda *args, **kwargs: blueprint.face.explain_of(*blueprint.one_call(*args, **kwargs))  # type: ignore[attr-defined]
+    many.__staleproof_stand_in__ = blueprint.stand_in
     many.peek, many.invalidate, many.refresh = peek, invalidate, refresh
     return many  # type: ignore[no-any-return]

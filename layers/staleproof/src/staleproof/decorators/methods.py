@@ -74,6 +74,11 @@ class Method:
             if handle is not None:
                 self.__dict__[name] = _beside_class(wrapper, handle)
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        tell = getattr(self.wrapper, "__staleproof_stand_in__", None)
+        if tell is not None:
+            tell(owner)
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self.wrapper if instance is None else Bound(self.wrapper, instance)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from staleproof.errors import ConfigurationError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from staleproof.codecs import CodecFactory
     from staleproof.policies.policy import Policy
@@ -14,6 +16,26 @@ Key: TypeAlias = "str | Callable[..., str] | None"
 Keys: TypeAlias = "Key | Sequence[str | Callable[..., str]]"
 Timing: TypeAlias = Literal["before", "after", "commit"]
 PutTiming: TypeAlias = Literal["after", "commit"]
+
+
+def decorated_one(told: Options | Eviction, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """Return the function that a decorator was *given*.
+
+    Raises:
+        ConfigurationError: it was given something else, as happens where it stands without its parentheses.
+    """
+    boxes = (classmethod, staticmethod)
+    if len(given) == 1 and not named and (callable(given[0]) or isinstance(given[0], boxes)):
+        return given[0]
+    if callable(told.key):
+        called = getattr(told.key, "__qualname__", told.key)
+        raise ConfigurationError(
+            f"{called} was passed as key= and is called as the decorated function: the decorator needs its "
+            "parentheses; write @cache.cacheable(), and so for cache_put and evicts"
+        )
+    if len(given) == 1 and not named:
+        return given[0]  # refused by name behind this
+    raise ConfigurationError("a decorator takes one function; put it above a function's definition")
 
 
 class Options(NamedTuple):

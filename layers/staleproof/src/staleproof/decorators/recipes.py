@@ -90,7 +90,10 @@ def with_defaults(cls: type, cache: Any, defaults: Options) -> None:
         plain, box = unboxed(member)
         recipe = recipe_of(plain)
         if recipe is not None:
-            setattr(cls, name, box(recipe.behind(cache, defaults)))
+            made = box(recipe.behind(cache, defaults))
+            setattr(cls, name, made)
+            if hasattr(made, "__set_name__"):
+                made.__set_name__(cls, name)
 
 
 def _late(recipe: Recipe, shape: Any) -> Any:
