@@ -53,7 +53,18 @@ class Flight:
         waiting: how many of those wait for it; one who went on without it counts for ever.
     """
 
-    __slots__ = ("_notes", "_numbers", "_trace", "asked", "began", "failure", "landed", "task", "value", "waiting")
+    __slots__ = (
+        "_notes",
+        "_numbers",
+        "_trace",
+        "asked",
+        "began",
+        "failure",
+        "landed",
+        "task",
+        "value",
+        "waiting",
+    )
 
     def __init__(self, numbers: Iterator[int], began: float = 0.0) -> None:
         self._numbers = numbers

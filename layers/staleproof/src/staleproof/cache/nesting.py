@@ -20,11 +20,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from staleproof.near.store import NearStore
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from staleproof.cache.loading import LoadContext
-    from staleproof.near.store import NearStore
 
 _current: ContextVar[LoadContext | None] = ContextVar("staleproof_load", default=None)
 _lock = threading.Lock()
@@ -64,6 +65,15 @@ def register(near: NearStore) -> None:
     with _lock:
         _near_caches.add(near)
         _show(near)
+
+
+def register_tier(provider: object, near: NearStore | None) -> None:
+    """Register the near store that *provider* has of its own, if any; *near* then holds what was read through it."""
+    local = getattr(provider, "local", None)
+    if isinstance(local, NearStore):
+        register(local)
+        if near is not None:
+            near.behind_tier = True
 
 
 def switch(near: NearStore, *, off: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from staleproof.cache import nesting, plans, reading, serving_many, writing
+from staleproof.cache import plans, reading, serving_many, writing
 from staleproof.cache.async_drivers import AsyncDriver
 from staleproof.cache.commands import FindEnd, Invalidate
 from staleproof.cache.core import Hit
@@ -15,7 +15,6 @@ from staleproof.cache.face import DEFAULT_CODEC, Face
 from staleproof.cache.missing import MISSING
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
-from staleproof.near.store import NearStore
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
 
 if TYPE_CHECKING:
@@ -78,10 +77,7 @@ class Serving(Face):
             self.core.near.follows = getattr(provider, "journals", True)
         self.driver = AsyncDriver(self.core, provider, background=background)
         self.core.statistics.provider = provider
-        if isinstance(getattr(provider, "local", None), NearStore):
-            if self.core.near is not None:
-                self.core.near.behind_tier = True
-            nesting.register(provider.local)  # type: ignore[attr-defined]
+        nesting.register_tier(provider, self.core.near)
         self._siblings: dict[str, Any] = {
             name: type(self)(
                 each, near=near if callable(near) else near is not False, background=background, **options
