@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final, final
+from enum import Enum
+from typing import Final, Literal
 
 
-@final
-class Missing:
-    """The type of `MISSING`; it is false, and there is one of it."""
+class Missing(Enum):
+    """The type of `MISSING`; it is false, and there is one of it: an `Enum`, so that type checkers narrow by both."""
 
-    _instance: Missing | None = None
+    MISSING = "MISSING"
 
-    def __new__(cls) -> Missing:
-        """Return the one instance."""
-        if cls._instance is None:
-            cls._instance = super().__new__(cls)
-        return cls._instance
-
-    def __bool__(self) -> bool:
+    def __bool__(self) -> Literal[False]:
         return False
 
     def __repr__(self) -> str:
         return "MISSING"
 
+    __str__ = __repr__
 
-MISSING: Final = Missing()
+
+MISSING: Final = Missing.MISSING

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from staleproof.cache import plans, reading, serving_many, writing
+from staleproof.cache import nesting, plans, reading, serving_many, writing
 from staleproof.cache.async_drivers import AsyncDriver
 from staleproof.cache.commands import FindEnd, Invalidate
 from staleproof.cache.core import Hit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from staleproof.cache import many, writing
 from staleproof.cache.asking import awaitable, checked_values, distinct_keys, told
@@ -35,9 +35,22 @@ SCANNED = 500
 class Several(Values):
     """Reading and writing many values. All of one call have the same tags, type and policy."""
 
+    @overload
+    async def get_many(self, keys: Iterable[str], *, tags: Iterable[str] = ()) -> dict[str, Any]: ...
+
+    @overload
     async def get_many(
-        self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: type[T] | Any = Any
-    ) -> dict[str, T]:
+        self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: type[T]
+    ) -> dict[str, T]: ...
+
+    @overload
+    async def get_many(
+        self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: Any
+    ) -> dict[str, Any]: ...
+
+    async def get_many(
+        self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: Any = Any
+    ) -> dict[str, Any]:
         """Return what is cached of *keys*, by key; what is not there is left out."""
         wanted = distinct_keys(keys)
         calls = [self.call(key, tags, kind=kind) for key in wanted]

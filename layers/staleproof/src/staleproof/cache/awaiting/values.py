@@ -31,6 +31,9 @@ class Values(Serving):
     @overload
     async def get(self, key: str, *, tags: Iterable[str] = (), kind: type[T]) -> T | Missing: ...
 
+    @overload
+    async def get(self, key: str, *, tags: Iterable[str] = (), kind: Any) -> Any: ...
+
     async def get(self, key: str, *, tags: Iterable[str] = (), kind: Any = Any) -> Any:
         """Return what is cached under *key*, or `MISSING`."""
         return await self.run(reading.get(self.core, self.call(key, tags, kind=kind)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from staleproof.cache import asking, many, writing
 from staleproof.cache.asking import checked_values, distinct_keys, told
@@ -26,9 +26,16 @@ SCANNED = 500
 class Several(Values):
     """Reading and writing many values. All of one call have the same tags, type and policy."""
 
-    def get_many(
-        self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: type[T] | Any = Any
-    ) -> dict[str, T]:
+    @overload
+    def get_many(self, keys: Iterable[str], *, tags: Iterable[str] = ()) -> dict[str, Any]: ...
+
+    @overload
+    def get_many(self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: type[T]) -> dict[str, T]: ...
+
+    @overload
+    def get_many(self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: Any) -> dict[str, Any]: ...
+
+    def get_many(self, keys: Iterable[str], *, tags: Iterable[str] = (), kind: Any = Any) -> dict[str, Any]:
         """Return what is cached of *keys*, by key; what is not there is left out."""
         wanted = distinct_keys(keys)
         calls = [self.call(key, tags, kind=kind) for key in wanted]
