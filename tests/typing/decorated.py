@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, assert_type
 
 from staleproof import (
+    MISSING,
     AsyncCache,
     Cache,
     Missing,
@@ -308,3 +309,24 @@ def slug(value: Any) -> str:
 
 assert_type(slug(1), str)
 formatter(1)  # type: ignore[arg-type]
+
+
+def looks(cache: Cache) -> None:
+    """What is missing is narrowed away, by identity and by truth; kinds may be unions, and type many too."""
+    found = cache.get("k", kind=list[int])
+    if found is MISSING:
+        return
+    assert_type(found, list[int])
+    assert_type(cache.get("k", kind=list[int]) or [1], list[int])
+    assert_type(cache.get_many(["k"], kind=int), dict[str, int])
+    cache.get("k", kind=int | None)
+    cache.put("k", 1, kind=int | None)
+
+
+async def awaited_looks(cache: AsyncCache) -> None:
+    """The asyncio face does too."""
+    found = await cache.get("k", kind=int)
+    if found is not MISSING:
+        assert_type(found, int)
+    assert_type(await cache.get_many(["k"], kind=int), dict[str, int])
+    await cache.get("k", kind=int | None)
