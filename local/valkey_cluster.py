@@ -145,6 +145,14 @@ class ValkeyCluster:
                 return by_port[port]
         raise LookupError(f"slot {slot} is not served")
 
+    def replica_of(self, primary: ValkeyNode) -> ValkeyNode:
+        """Return a replica of *primary*."""
+        follows = b"myself,slave " + primary.id.encode()
+        for node in self.nodes:
+            if node.ping() and follows in node.ask("CLUSTER", "NODES"):
+                return node
+        raise LookupError(f"{primary.name} has no replica")
+
     def move(self, slot: int, target: ValkeyNode, *, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Move *slot* to *target*, some keys at a time, as an operator does; *meanwhile* is called between."""
         source = self.owner(slot)

@@ -207,6 +207,7 @@ class TestRedisOverTls(OnRedisOverTls, ProviderContract, FollowerContract):
         provider.close()
 
 
+@pytest.mark.slow
 class TestAsyncRedisOverTls(OnRedisOverTls, ProviderContract):
     @pytest.fixture
     def provider(self, url: str, fresh_namespace: str) -> Iterator[Any]:

@@ -82,7 +82,12 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            self._lines.append(_Line(self, client, socket.create_connection((HOST, self.target))))
+            try:
+                server = socket.create_connection((HOST, self.target))
+            except OSError:
+                client.close()  # nobody is there; the name may lead elsewhere later
+                continue
+            self._lines.append(_Line(self, client, server))
 
 
 class _Line:
@@ -91,6 +96,8 @@ class _Line:
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy = proxy
         self._client, self._server = client, server
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as servers and clients have it
         self._muted = False
         self._executed = threading.Event()
         self._threads = [threading.Thread(target=each) for each in (self._up, self._down)]

@@ -127,18 +127,24 @@ class ClusterConnections:
 
     def _deliver_all(self, request: Waves, marks: Marks | None = None) -> list[Any]:
         replies: list[Any] = []
+        unsettled: ProviderUnavailableError | None = None
         for wave in request.waves:
-            answered = self._deliver(wave, marks, once=request.once)
+            waited = marks if unsettled is None else None
+            delivery = Delivery(wave, self._known(), self._timeout, waited, once=request.once)
+            answered = self._drive(delivery)
             check(answered, self, foreign=request.foreign)
             replies += answered
+            unsettled = unsettled or delivery.unsettled
+        if unsettled is not None:
+            raise unsettled
         return replies
 
-    def _deliver(self, parcels: Sequence[Parcel], marks: Marks | None, *, once: bool) -> list[Any]:
-        delivery = Delivery(parcels, self._known(), self._timeout, marks, once=once).run()
+    def _drive(self, delivery: Delivery) -> list[Any]:
+        run = delivery.run()
         answer: Any = None
         while True:
             try:
-                wanted = delivery.send(answer)
+                wanted = run.send(answer)
             except StopIteration as end:
                 replies: list[Any] = end.value
                 return replies

@@ -16,8 +16,8 @@ tried again in another round, each parcel from the command on that was not execu
 Pauses end after *patience* seconds. Commands may be executed twice; every step is made for that, or says `once`: then
 whoever runs the step begins it anew.
 
-Where replicas are to be waited for (`durability`), each group carries its own mark, and counts as answered when they
-have it.
+Where replicas are to be waited for (`durability`), each group carries its own mark. That they do not have it is noted
+and keeps nothing from being done: what is not acknowledged had better be applied.
 
 Source: https://valkey.io/topics/cluster-spec/#redirection-and-resharding
 """
@@ -101,6 +101,9 @@ class Delivery:
         patience: for how many seconds to pause altogether.
         marks: for a key, the name of a mark in its slot, if replicas are to be waited for.
         once: whether no command must be executed twice.
+
+    Attributes:
+        unsettled: why what was written may be lost in a failover, None if it is not to be.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Delivery:
         self._patience = patience
         self._marks = marks
         self._once = once
+        self.unsettled: ProviderUnavailableError | None = None
         self._replies: list[list[Any]] = [[None] * len(parcel.packed) for parcel in parcels]
         self._pending = dict.fromkeys(range(len(parcels)), 0)
         self._asked: dict[int, Address] = {}
@@ -222,7 +226,11 @@ class Delivery:
         if isinstance(marked, Exception) and not _has_written(replies[-1]):
             self._reason = f"what was written at {load.group.address} cannot be waited for: {marked}"
             return False
-        return self._chart.replicas_of(load.group.address).have(waiting.replicas, acknowledged, info)
+        try:
+            return self._chart.replicas_of(load.group.address).have(waiting.replicas, acknowledged, info)
+        except ProviderUnavailableError as error:
+            self.unsettled = error
+            return True
 
     # --- before the next round -----------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 A node's own cursor means nothing to another: if the node that a cursor names serves nothing any more, the tour begins
 again. Slots that change hands on the way may be overtaken, with the keys in them: then the tour goes round again, at
-most `ROUNDS` times, for a resharding may last longer than anybody wants to look. So a key that moves may come twice, and
-in a resharding that overtakes every round it may not come.
+most `ROUNDS` times, for a resharding may last longer than anybody wants to look. So a key that moves may come twice,
+and in a resharding that overtakes every round it may not come.
 """
 
 from __future__ import annotations
