@@ -134,7 +134,9 @@ class TestAsyncServerless(OnServerless, ProviderContract):
 
 def test_a_link_may_be_handed_very_much(serverless: FussyServer, fresh_namespace: str) -> None:
     """What was pushed is noted in commands that are short enough."""
-    provider = RedisProvider.from_url(serverless.url, namespace=fresh_namespace, cluster=True, timeout=10.0)
+    provider: Any = RedisProvider.from_url(
+        serverless.url, namespace=fresh_namespace, cluster=True, timeout=10.0
+    )
     places = [f"{number}-0#event" for number in range(PURGE)]
     provider.pushed("peer", places)
     (count,) = provider.connections.exchange(

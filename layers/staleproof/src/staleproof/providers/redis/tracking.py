@@ -7,10 +7,14 @@ nothing, and copies go within a round trip of an invalidation.
 Theory of operation
 -------------------
 The server pushes a message whenever the journal's key is modified, in the order in which it executes commands. The
-thread asks `PING` at regular intervals. If no push came before the answer, nothing was acknowledged between the last
+thread asks at regular intervals. If no push came before the answer, nothing was acknowledged between the last
 reading of the journal and the asking: an acknowledgement leaves the server after its push. So the near cache was in
-step when `PING` was *asked*, which is what an empty page of the journal would say. If a push came, the journal is
+step when it was *asked*, which is what an empty page of the journal would say. If a push came, the journal is
 read from the cursor, as any reader would.
+
+The question is a write that changes nothing, `PERSIST` of the journal, which never expires. A server that is no primary
+any more refuses it, and so does a cluster's node that has handed the journal's slot to another: what they do not push
+says nothing.
 
 All doubt ends in the near cache's own rule. A lost connection, a frozen process or a slow server only stop the
 confirmations; `synced` grows old, and reads go back to asking the journal. After a reconnect the journal is read before
@@ -136,7 +140,7 @@ class Tracker:
             self._catch_up()
             while not self._stopped.is_set():
                 asked = self._near.position()
-                if self._ask("PING") or not asked.cursor:
+                if self._ask("PERSIST", self._provider.keys.journal) or not asked.cursor:
                     break
                 self._near.advance(asked, JournalPage([], asked.cursor, contiguous=True, complete=True))
                 self.confirmations += 1
