@@ -45,7 +45,7 @@ def single(valkey: Valkey) -> Iterator[FussyServer]:
         yield fussy
 
 
-@pytest.fixture(params=["single", "serverless"])
+@pytest.fixture(params=["single", pytest.param("serverless", marks=pytest.mark.slow)])
 def fussy(request: pytest.FixtureRequest) -> FussyServer:
     server: FussyServer = request.getfixturevalue(request.param)
     return server

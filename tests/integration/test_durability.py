@@ -221,7 +221,7 @@ def test_a_pair_that_loses_its_primary_forgets_what_it_alone_had(
 # --- the rules of waiting -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["blocking", "awaiting"])
+@pytest.fixture(params=["blocking", pytest.param("awaiting", marks=pytest.mark.slow)])
 def cache(request: pytest.FixtureRequest, name: Proxy, fresh_namespace: str) -> Iterator[Any]:
     cache = Stand(fresh_namespace, name.url, "replicated", request.param).cache(near=False)
     yield cache
@@ -254,6 +254,7 @@ def test_without_a_replica_nothing_is_acknowledged(cache: Any, pair: ValkeyPair)
     cache.invalidate("t")
 
 
+@pytest.mark.slow
 def test_a_second_attempt_waits_for_what_the_first_one_did(owner: Supervisor, fresh_namespace: str) -> None:
     """That there is nothing left to remove is no reason to acknowledge: the replica may not have seen it go."""
     cluster = ValkeyCluster(owner, "again", replicas=1).start()

@@ -71,6 +71,14 @@ def translate(error: BaseException, where: str) -> ProviderError:
         return ProviderUnavailableError(
             f"{where} cannot be reached: {error}; retry, and check endpoint, security group and TLS if it lasts"
         )
+    return _rejected(error, where)
+
+
+def _rejected(error: BaseException, where: str) -> ProviderRejectedError:
+    if isinstance(error, (theirs.AskError, theirs.ClusterCrossSlotError)):
+        return ProviderRejectedError(
+            f"{where} is a node of a cluster: {error}; use cluster=True, or cluster=true in the URL"
+        )
     if isinstance(error, theirs.OutOfMemoryError):
         return ProviderRejectedError(
             f"{where} is full (OOM): {error} Use a larger node, or maxmemory-policy volatile-lru or allkeys-lru"
