@@ -13,7 +13,8 @@ WAITED_FOR = {"TestMemcached", "TestAsyncMemcachedThree"}
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep tests that wait for Memcached's clock few, and out of the fast suite."""
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         waits = item.path.name == "test_memcached.py" and "elapse" in getattr(item, "fixturenames", ())
         if waits:
