@@ -21,6 +21,7 @@ from staleproof.providers.redis.exchange import commands
 from staleproof.providers.redis.failures import check
 from staleproof.providers.redis.groups import gathered, grouped, groups
 from staleproof.providers.redis.parcels import Tour, Waves
+from staleproof.providers.redis.snapstart import close_before_snapshot
 from staleproof.providers.redis.topology import understood
 from staleproof.providers.redis.tour import following, is_last, stop
 
@@ -59,6 +60,7 @@ class AsyncClusterConnections:
         self._timeout = timeout
         self._nodes: dict[Address, AsyncConnections] = {}
         self._asking: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        close_before_snapshot(self)
 
     def greet(self, _: Callable[..., object]) -> None:
         """See `ClusterConnections.greet`."""
@@ -179,6 +181,10 @@ class AsyncClusterConnections:
         serving = set(self.chart.topology.primaries)
         for address in [each for each in self._nodes if each not in serving]:
             await self._nodes.pop(address).close()
+
+    def abandon(self) -> None:
+        """See `ClusterConnections.abandon`."""
+        self.renew()
 
     def renew(self) -> None:
         """See `ClusterConnections.renew`."""

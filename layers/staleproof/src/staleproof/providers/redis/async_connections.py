@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import socket
+from contextlib import suppress
 from functools import partial
 from math import inf
 from time import time
@@ -34,6 +36,7 @@ from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRAN
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.node_connections import address_of
 from staleproof.providers.redis.proof import ROLE, Proof, must_be_primary
+from staleproof.providers.redis.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,6 +76,7 @@ class AsyncConnections:
         self._replicas = Replicas(self.where, timeout)
         self.watch = inf
         self.forget()
+        close_before_snapshot(self)
 
     def forget(self) -> None:
         """Begin without connections, whoever has them now."""
@@ -81,6 +85,15 @@ class AsyncConnections:
         self._doomed: list[Any] = []
         self._turns = asyncio.Semaphore(self._max)
 
+    def abandon(self) -> None:
+        """Close all connections that are not in use, whether their loop still runs or not."""
+        for connection in (*self._idle, *self._doomed):
+            sock = connection._writer and connection._writer.get_extra_info("socket")  # noqa: SLF001 - no public way
+            if sock is not None:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+        self.forget()
+
     def beside(self, host: str, port: int) -> AsyncConnections:
         """See `NodeConnections.beside`."""
         kwargs = {**self._pool.connection_kwargs, "host": host, "port": port}
@@ -88,6 +101,7 @@ class AsyncConnections:
         other._pool = redis.asyncio.ConnectionPool(self._pool.connection_class, **kwargs)  # noqa: SLF001 - our twin's
         other.where = where(kwargs)
         other.forget()
+        close_before_snapshot(other)
         return other
 
     @property

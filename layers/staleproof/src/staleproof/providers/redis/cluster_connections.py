@@ -28,6 +28,7 @@ from staleproof.providers.redis.node_connections import NodeConnections, Post
 from staleproof.providers.redis.parcels import Tour, Waves
 from staleproof.providers.redis.pool import forget_after_fork
 from staleproof.providers.redis.slots import slot_of
+from staleproof.providers.redis.snapstart import close_before_snapshot
 from staleproof.providers.redis.topology import understood
 from staleproof.providers.redis.tour import following, is_last, stop
 
@@ -91,6 +92,7 @@ class ClusterConnections:
         self._nodes: dict[Address, NodeConnections] = {}
         self.forget()
         forget_after_fork(self)
+        close_before_snapshot(self)
 
     def forget(self) -> None:
         """Begin with a free lock, whoever has it now."""
@@ -236,6 +238,10 @@ class ClusterConnections:
             self.renew()
             raise ProviderUnavailableError(f"hash slot {slot_of(name)} is not served; retry")
         return self._node(owner).apart(**options)
+
+    def abandon(self) -> None:
+        """Have the next exchange ask again who serves what; the nodes' connections close themselves."""
+        self.renew()
 
     def renew(self) -> None:
         """Have the next exchange ask again who serves what."""

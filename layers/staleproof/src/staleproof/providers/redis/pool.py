@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from staleproof.errors import ProviderUnavailableError
+from staleproof.providers.redis.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     from staleproof.providers.redis.wire import Wire
@@ -51,6 +52,7 @@ class Pool:
         self._max = size
         self.forget()
         forget_after_fork(self)
+        close_before_snapshot(self)
 
     def forget(self) -> None:
         """Begin without wires, whoever has them now."""
@@ -58,6 +60,10 @@ class Pool:
         self._handed: list[Wire] = []
         self._turns = threading.Condition()
         self._made = self._waiting = 0
+
+    def abandon(self) -> None:
+        """Close all connections that are not in use."""
+        self.renew()
 
     def _wire(self) -> Wire:
         """Return a new wire, not yet open."""
