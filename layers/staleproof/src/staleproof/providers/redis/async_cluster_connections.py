@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ProviderUnavailableError
-from staleproof.providers.redis.async_connections import AsyncConnections
+from staleproof.providers.redis.async_node_connections import AsyncNodeConnections
 from staleproof.providers.redis.chart import Chart
 from staleproof.providers.redis.cluster_connections import CLUSTER_SLOTS, refuse
 from staleproof.providers.redis.cluster_steps import ClusterSteps
@@ -50,7 +50,7 @@ class AsyncClusterConnections:
         credentials: Credentials | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._endpoint = AsyncConnections(
+        self._endpoint = AsyncNodeConnections(
             url, timeout=timeout, max_connections=max_connections, credentials=credentials, clock=clock
         )
         self._endpoint.address  # noqa: B018 - raises if there can be no cluster
@@ -58,7 +58,7 @@ class AsyncClusterConnections:
         self.chart = Chart(timeout)
         self.watch = inf  # not heeded: a node that serves a slot no more says so to whoever asks for it
         self._timeout = timeout
-        self._nodes: dict[Address, AsyncConnections] = {}
+        self._nodes: dict[Address, AsyncNodeConnections] = {}
         self._asking: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         close_before_snapshot(self)
 
@@ -138,7 +138,7 @@ class AsyncClusterConnections:
 
     # --- who serves what -----------------------------------------------------------------------------
 
-    def _node(self, address: Address) -> AsyncConnections:
+    def _node(self, address: Address) -> AsyncNodeConnections:
         node = self._nodes.get(address)
         if node is None:
             node = self._nodes[address] = self._endpoint.beside(*address)
@@ -171,7 +171,7 @@ class AsyncClusterConnections:
             self._asking = loop, asyncio.Lock()
         return self._asking[1]
 
-    async def _asked(self, node: AsyncConnections) -> Topology:
+    async def _asked(self, node: AsyncNodeConnections) -> Topology:
         if node is self._endpoint:
             node.renew()
         (reply,) = await node.exchange(CLUSTER_SLOTS)

@@ -7,7 +7,6 @@ A connection belongs to the event loop that made it. Where each invocation runs 
 from __future__ import annotations
 
 import asyncio
-import copy
 import socket
 from contextlib import suppress
 from functools import partial
@@ -34,7 +33,6 @@ from staleproof.providers.redis.endpoint import pooled
 from staleproof.providers.redis.exchange import Exchange
 from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
 from staleproof.providers.redis.journal import JournalSteps
-from staleproof.providers.redis.node_connections import address_of
 from staleproof.providers.redis.proof import ROLE, Proof, must_be_primary
 from staleproof.providers.redis.snapstart import close_before_snapshot
 
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 
     from staleproof.keys import Keyspace
     from staleproof.providers.redis.credentials import Credentials
-    from staleproof.providers.redis.topology import Address
 
     Greeting: TypeAlias = Callable[[Callable[[bytes, int], Awaitable[list[Any]]]], Awaitable[object]]
 
@@ -94,21 +91,6 @@ class AsyncConnections:
                     sock.shutdown(socket.SHUT_RDWR)
         self.forget()
 
-    def beside(self, host: str, port: int) -> AsyncConnections:
-        """See `NodeConnections.beside`."""
-        kwargs = {**self._pool.connection_kwargs, "host": host, "port": port}
-        other = copy.copy(self)
-        other._pool = redis.asyncio.ConnectionPool(self._pool.connection_class, **kwargs)  # noqa: SLF001 - our twin's
-        other.where = where(kwargs)
-        other.forget()
-        close_before_snapshot(other)
-        return other
-
-    @property
-    def address(self) -> Address:
-        """Host and port."""
-        return address_of(self._pool.connection_kwargs)
-
     def greet(self, greeting: Greeting) -> None:
         """See `Connections.greet`."""
         if self._loop is not None:
@@ -143,13 +125,6 @@ class AsyncConnections:
                 wanted = settling.send(await self.exchange(wanted))
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
-
-    async def outcome(self, exchange: Exchange) -> list[Any] | ProviderUnavailableError:
-        """See `NodeConnections.outcome`."""
-        try:
-            return await self.exchange(exchange)
-        except ProviderUnavailableError as error:
-            return error
 
     def _enter_loop(self) -> None:
         loop = asyncio.get_running_loop()
