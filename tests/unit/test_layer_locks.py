@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", re.MULTILINE)
-FOLDERS = {"layers/staleproof": {"redis", "lz4", "zstd"}, "shared": set[str]()}
+FOLDERS = {"layers/staleproof": {"redis", "lz4", "zstd", "memcached"}, "shared": set[str]()}
 """A layer's folder, and the extras of its package that it carries."""
 
 

@@ -328,7 +328,7 @@ def test_many_reads_meet_an_outage_as_one_would() -> None:
     cache.get_or_load_many(["a", "b"], lambda missing: dict.fromkeys(missing, "old"))
     before = cache.statistics.snapshot()
     provider.error = ProviderUnavailableError("gone")
-    found = cache.get_or_load_many("abcd", lambda missing: dict.fromkeys(missing, "new"))
+    found = cache.get_or_load_many(list("abcd"), lambda missing: dict.fromkeys(missing, "new"))
     assert found == {"a": "old", "b": "old", "c": "new", "d": "new"}
     added = cache.statistics.since(before)
     assert (added.reads, added.misses["unreachable"]) == (4, 4)
@@ -363,7 +363,7 @@ def test_what_was_found_before_an_outage_counts() -> None:
 def test_a_full_server_is_not_waited_for() -> None:
     """Where no lease can be taken, many keys are loaded at once, unstored: there is nobody to wait for."""
     cache = Cache(Full("shop"), policy=Policy(patience="1h"))
-    assert cache.get_or_load_many("ab", lambda missing: dict.fromkeys(missing, 1)) == {"a": 1, "b": 1}
+    assert cache.get_or_load_many(list("ab"), lambda missing: dict.fromkeys(missing, 1)) == {"a": 1, "b": 1}
     assert cache.put_many({"c": 1}) == 0
     seen = cache.statistics
     assert (seen.loads, seen.unstored, seen.fallbacks) == (1, {"provider": 3}, {})
