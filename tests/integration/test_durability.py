@@ -65,8 +65,9 @@ class Stand:
     """
 
     def __init__(self, namespace: str, url: str, durability: Any, face: str) -> None:
-        self.namespace, self.url, self.face = namespace, url, face
-        self._options: dict[str, Any] = {"namespace": namespace, "durability": durability, "timeout": 0.5}
+        self.namespace, self.face = namespace, face
+        self.url = f"{url}{'&' if '?' in url else '?'}durability={durability}"
+        self._options: dict[str, Any] = {"namespace": namespace, "timeout": 0.5}
 
     def cache(self, **options: Any) -> Any:
         """Return a cache of a process of its own."""
@@ -317,3 +318,6 @@ def test_another_durability_is_refused(valkey_url: str) -> None:
     """There are two."""
     with pytest.raises(ConfigurationError, match="neither 'primary' nor 'replicated'"):
         RedisProvider.from_url(valkey_url, namespace="n", durability="disk")  # type: ignore[arg-type]
+    for cluster in ("false", "true"):
+        with pytest.raises(ConfigurationError, match="neither 'primary' nor 'replicated'"):
+            RedisProvider.from_url(f"{valkey_url}?cluster={cluster}&durability=disk", namespace="n")

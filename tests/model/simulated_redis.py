@@ -270,6 +270,7 @@ class SimulatedConnections:
     where = "simulated"
     steps = JournalSteps
     watch = 0.0
+    durability = "primary"
 
     def __init__(self, server: SimulatedRedis) -> None:
         self.server = server

@@ -54,7 +54,7 @@ class AsyncClusterConnections:
             url, timeout=timeout, max_connections=max_connections, credentials=credentials, clock=clock
         )
         self._endpoint.address  # noqa: B018 - raises if there can be no cluster
-        self.where = self._endpoint.where
+        self.where, self.durability = self._endpoint.where, self._endpoint.durability
         self.chart = Chart(timeout)
         self.watch = inf  # not heeded: a node that serves a slot no more says so to whoever asks for it
         self._timeout = timeout

@@ -28,7 +28,7 @@ from staleproof.providers.redis.connections import (
     where,
 )
 from staleproof.providers.redis.credentials import Age
-from staleproof.providers.redis.durability import Replicas, settle
+from staleproof.providers.redis.durability import Replicas, settle, told
 from staleproof.providers.redis.endpoint import pooled
 from staleproof.providers.redis.exchange import Exchange
 from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
@@ -62,6 +62,7 @@ class AsyncConnections:
     ) -> None:
         options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
         pool: Any = pooled(redis.asyncio.ConnectionPool.from_url, url, options)
+        self.durability = told(pool.connection_kwargs)
         authenticate(pool.connection_kwargs, credentials)
         self._pool = pool
         self._credentials = credentials

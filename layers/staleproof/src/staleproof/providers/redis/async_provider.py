@@ -58,7 +58,7 @@ class AsyncRedisProvider:
             namespace first, for servers that may come back with older data (see `incarnation`). All processes that
             share the namespace must say the same.
         durability: when an invalidation is acknowledged: when the `"primary"` has it, or when it is `"replicated"` to
-            all replicas that are online, and so outlives a failover (see `durability`).
+            all replicas that are online, and so outlives a failover (see `durability`); None for what the URL says.
         watch: seconds after which a connection asks again whether it leads to a primary (see `proof`), `math.inf` for
             never; for one server only.
     """
@@ -71,7 +71,7 @@ class AsyncRedisProvider:
         horizon_ms: int = JOURNAL_HORIZON_MS,
         reader: AsyncRedisProvider | None = None,
         restarts: Restarts = "trust",
-        durability: Durability = "primary",
+        durability: Durability | None = None,
         watch: float = WATCH,
     ) -> None:
         self.namespace = namespace
@@ -82,7 +82,7 @@ class AsyncRedisProvider:
         self._ask: Callable[[Any], Any] = connections.ask
         self._steps: JournalSteps = connections.steps(self.keys)
         self._scripted: JournalSteps = connections.steps(self.keys, scripted=True)
-        self._replicated = replicated(durability)
+        self._replicated = replicated(durability or connections.durability)
         connections.watch = checked_watch(watch)
         if reader is not None:
             reader.connections.watch = inf  # it leads to replicas
@@ -103,7 +103,7 @@ class AsyncRedisProvider:
         credentials: Credentials | None = None,
         cluster: bool = False,
         restarts: Restarts = "trust",
-        durability: Durability = "primary",
+        durability: Durability | None = None,
     ) -> AsyncRedisProvider:
         """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply.
 

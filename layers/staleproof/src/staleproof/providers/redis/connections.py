@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError
 from staleproof.providers.redis.credentials import AgeingWire
-from staleproof.providers.redis.durability import Replicas, settle
+from staleproof.providers.redis.durability import Replicas, settle, told
 from staleproof.providers.redis.endpoint import pooled
 from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
 from staleproof.providers.redis.journal import JournalSteps
@@ -87,6 +87,7 @@ class Connections(Pool):
 
     Attributes:
         where: the server's address, without credentials.
+        durability: what the URL's query says of it, `durability=replicated`; "primary" if nothing.
         watch: seconds after which connections made from now on ask again whether they lead to a primary.
 
     Raises:
@@ -106,6 +107,7 @@ class Connections(Pool):
     ) -> None:
         options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
         self._pool = pooled(redis.ConnectionPool.from_url, url, options)
+        self.durability = told(self._pool.connection_kwargs)
         authenticate(self._pool.connection_kwargs, credentials)
         super().__init__(where(self._pool.connection_kwargs), checked_timeout(timeout), max_connections)
         self._credentials = credentials

@@ -54,6 +54,17 @@ def checked(durability: Durability) -> bool:
     return durability == "replicated"
 
 
+def told(options: dict[str, Any]) -> Durability:
+    """Take `durability=` of an address's query out of *options*, what was read of it, and return it.
+
+    Raises:
+        ConfigurationError: it is neither `"primary"` nor `"replicated"`.
+    """
+    durability: Durability = options.pop("durability", "primary")
+    checked(durability)
+    return durability
+
+
 def mark(name: bytes) -> bytes:
     """Pack the write of the mark *name*."""
     return commands([("SET", name, b"", "PX", MARK_MS)]).packed
