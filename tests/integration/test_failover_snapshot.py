@@ -93,8 +93,8 @@ def test_nor_of_an_event_loop_that_is_over(runtime: Runtime, server: Valkey) -> 
     provider = AsyncRedisProvider.from_url(server.url, namespace="snapshot")
 
     async def read() -> Any:
-        await provider.put("k", b"1", MINUTE)
-        return (await provider.read("k", [])).entry
+        await provider.put("k", b"1", MINUTE)  # noqa: F821 - it is deleted below, later
+        return (await provider.read("k", [])).entry  # noqa: F821
 
     assert asyncio.run(read()) == b"1"
     runtime.snapshot()
