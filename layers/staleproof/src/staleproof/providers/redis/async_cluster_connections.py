@@ -82,7 +82,9 @@ class AsyncClusterConnections:
         """See `ClusterConnections.ask`."""
         places = grouped(parcels, self.chart.topology.owners)
         if None not in places:
-            found = gathered(len(parcels), places, await self._scatter(groups(parcels, places)))
+            found = gathered(
+                len(parcels), places, await self._scatter(groups(parcels, places), together=True)
+            )
             if found is not None:
                 return found
         return await self.exchange(Waves([parcels], foreign=True))
@@ -118,8 +120,8 @@ class AsyncClusterConnections:
             else:
                 answer = await self._scatter(wanted)
 
-    async def _scatter(self, sends: Sequence[Group]) -> Sequence[Outcome]:
-        under_way = [self._node(each.address).outcome(each.exchange) for each in sends]
+    async def _scatter(self, sends: Sequence[Group], *, together: bool = False) -> Sequence[Outcome]:
+        under_way = [self._node(each.address).outcome(each.exchange, together=together) for each in sends]
         return [await under_way[0]] if len(under_way) == 1 else await asyncio.gather(*under_way)
 
     async def _tour(self, tour: Tour) -> list[Any]:

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.providers.redis.coalescing import Coalescer
 from staleproof.providers.redis.connections import (
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_TIMEOUT,
@@ -82,6 +83,7 @@ class AsyncConnections:
         self._idle: list[Any] = []
         self._doomed: list[Any] = []
         self._turns = asyncio.Semaphore(self._max)
+        self._together = Coalescer(self.exchange)
 
     def abandon(self) -> None:
         """Close all connections that are not in use, whether their loop still runs or not."""
@@ -115,7 +117,7 @@ class AsyncConnections:
 
     async def ask(self, packed: bytes) -> Any:
         """See `Connections.ask`."""
-        return (await self.exchange(Exchange(packed, 1)))[0]
+        return (await self._together.exchange(Exchange(packed, 1)))[0]
 
     async def settled(self, exchange: Exchange, keys: Keyspace) -> list[Any]:
         """See `Connections.settled`."""

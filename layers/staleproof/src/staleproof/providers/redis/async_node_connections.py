@@ -36,9 +36,11 @@ class AsyncNodeConnections(AsyncConnections):
         close_before_snapshot(other)
         return other
 
-    async def outcome(self, exchange: Exchange) -> list[Any] | ProviderUnavailableError:
-        """See `NodeConnections.outcome`."""
+    async def outcome(
+        self, exchange: Exchange, *, together: bool = False
+    ) -> list[Any] | ProviderUnavailableError:
+        """See `NodeConnections.outcome`; *together* with what others ask the node at the same time, if it is a read."""
         try:
-            return await self.exchange(exchange)
+            return await (self._together.exchange if together else self.exchange)(exchange)
         except ProviderUnavailableError as error:
             return error
