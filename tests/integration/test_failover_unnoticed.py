@@ -11,11 +11,19 @@ import pytest
 from local.loopback import free_port
 from local.supervisor import Supervisor
 from local.valkey_cluster import ValkeyPair, ask
-from staleproof import ConfigurationError, ProviderUnavailableError
+from staleproof import (
+    AsyncCache,
+    Cache,
+    ConfigurationError,
+    Policy,
+    ProviderUnavailableError,
+    bounded,
+)
 from staleproof.providers.redis import AsyncRedisProvider, Connections, RedisProvider, proof
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.exchange import commands
-from staleproof.testing import Blocking
+from staleproof.testing import Blocking, BlockingCache
+from staleproof.testing.blocking import Portal
 from staleproof.testing.examples import MINUTE, invalidation
 from tests.integration.proxy import Proxy
 
@@ -124,6 +132,36 @@ def test_a_reader_may_lead_to_replicas(pair: ValkeyPair, connect: Callable[..., 
     provider = connect(pair.primary.url, reader=reader)
     assert provider.reader.read("k", []).entry == b"1"
     assert connect(pair.replicas[0].url, watch=math.inf).read("k", []).entry == b"1"
+
+
+@FACES
+def test_of_several_readers_one_that_is_there_answers(
+    pair: ValkeyPair, fresh_namespace: str, face: str
+) -> None:
+    """Replicas are asked for what policies with `reader` read; one that is away costs nobody an answer."""
+    places = [f"redis://127.0.0.1:{free_port()}/0", pair.replicas[0].url]
+    policy = Policy(consistency=bounded(30, reader=True), fallback="error")
+    if face == "blocking":
+        cache: Any = Cache(
+            RedisProvider.from_url(pair.primary.url, namespace=fresh_namespace, reader_url=places),
+            policy=policy,
+        )
+    else:
+        provider = AsyncRedisProvider.from_url(pair.primary.url, namespace=fresh_namespace, reader_url=places)
+        cache = BlockingCache(AsyncCache(provider, policy=policy), Portal())
+    assert cache.get_or_load("k", lambda: 1) == 1
+    ask(pair.primary, "WAIT", 1, 5_000)
+    before = _reads(pair.replicas[0])
+    for _ in range(5):
+        cache.core.near.discard("k")
+        assert cache.get_or_load("k", lambda: 2) == 1
+    assert _reads(pair.replicas[0]) == before + 5
+    cache.close()
+
+
+def _reads(node: Any) -> int:
+    found = ask(node, "INFO", "commandstats")
+    return int(found.get("cmdstat_mget", {"calls": 0})["calls"])
 
 
 @FACES

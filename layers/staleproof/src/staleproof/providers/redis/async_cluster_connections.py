@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from staleproof.keys import Keyspace
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.delivery import Marks
+    from staleproof.providers.redis.durability import Durability
     from staleproof.providers.redis.groups import Group, Outcome
     from staleproof.providers.redis.parcels import Parcel
     from staleproof.providers.redis.topology import Address, Topology
@@ -54,7 +55,8 @@ class AsyncClusterConnections:
             url, timeout=timeout, max_connections=max_connections, credentials=credentials, clock=clock
         )
         self._endpoint.address  # noqa: B018 - raises if there can be no cluster
-        self.where, self.durability = self._endpoint.where, self._endpoint.durability
+        self.where = self._endpoint.where
+        self.durability: Durability = self._endpoint.durability
         self.chart = Chart(timeout)
         self.watch = inf  # not heeded: a node that serves a slot no more says so to whoever asks for it
         self._timeout = timeout

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from staleproof.keys import Keyspace
     from staleproof.providers.redis.credentials import Credentials
+    from staleproof.providers.redis.durability import Durability
 
     Greeting: TypeAlias = Callable[[Callable[[bytes, int], Awaitable[list[Any]]]], Awaitable[object]]
 
@@ -63,7 +64,7 @@ class AsyncConnections:
     ) -> None:
         options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
         pool: Any = pooled(redis.asyncio.ConnectionPool.from_url, url, options)
-        self.durability = told(pool.connection_kwargs)
+        self.durability: Durability = told(pool.connection_kwargs)
         authenticate(pool.connection_kwargs, credentials)
         self._pool = pool
         self._credentials = credentials

@@ -24,9 +24,10 @@ from staleproof.providers.redis.async_cluster_connections import AsyncClusterCon
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
 from staleproof.providers.redis.durability import checked as replicated
-from staleproof.providers.redis.endpoint import unread, without_cluster
 from staleproof.providers.redis.failures import MOST_RUNS, UnsureError, check, failed, is_foreign, translate
 from staleproof.providers.redis.incarnation import checked, vouch
+from staleproof.providers.redis.nearest_reader import AsyncNearestReader
+from staleproof.providers.redis.opening import Kinds, opened
 from staleproof.providers.redis.proof import WATCH, checked_watch
 from staleproof.providers.trimming import Trimming
 
@@ -46,22 +47,11 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
-class AsyncRedisProvider:
-    """One namespace on one Redis or Valkey server; implements `AsyncProvider`.
+KINDS = Kinds(AsyncConnections, AsyncClusterConnections, AsyncNearestReader)
 
-    Args:
-        connections: to one server or a cluster; shared by the providers of several namespaces if you like.
-        namespace: the namespace it serves.
-        horizon_ms: how long the journal keeps a record that no link needs any more.
-        reader: the same namespace at the reader endpoint, for policies with `reader`; None without one.
-        restarts: what to do when another server process answers than before: `"trust"` what it has, or `"clear"` the
-            namespace first, for servers that may come back with older data (see `incarnation`). All processes that
-            share the namespace must say the same.
-        durability: when an invalidation is acknowledged: when the `"primary"` has it, or when it is `"replicated"` to
-            all replicas that are online, and so outlives a failover (see `durability`); None for what the URL says.
-        watch: seconds after which a connection asks again whether it leads to a primary (see `proof`), `math.inf` for
-            never; for one server only.
-    """
+
+class AsyncRedisProvider:
+    """One namespace on a Redis or Valkey server or cluster; implements `AsyncProvider`. See `RedisProvider`."""
 
     def __init__(
         self,
@@ -69,7 +59,7 @@ class AsyncRedisProvider:
         namespace: str,
         *,
         horizon_ms: int = JOURNAL_HORIZON_MS,
-        reader: AsyncRedisProvider | None = None,
+        reader: AsyncRedisProvider | AsyncNearestReader | None = None,
         restarts: Restarts = "trust",
         durability: Durability | None = None,
         watch: float = WATCH,
@@ -85,7 +75,7 @@ class AsyncRedisProvider:
         self._replicated = replicated(durability or connections.durability)
         connections.watch = checked_watch(watch)
         if reader is not None:
-            reader.connections.watch = inf  # it leads to replicas
+            reader.lead_to_replicas()
         self._horizon_ms = horizon_ms
         self._trimming = Trimming(namespace)
         if checked(restarts) == "clear":
@@ -99,7 +89,7 @@ class AsyncRedisProvider:
         namespace: str,
         timeout: float = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        reader_url: str | None = None,
+        reader_url: str | Sequence[str] | None = None,
         credentials: Credentials | None = None,
         cluster: bool = False,
         restarts: Restarts = "trust",
@@ -107,24 +97,22 @@ class AsyncRedisProvider:
     ) -> AsyncRedisProvider:
         """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply.
 
-        *reader_url* is the endpoint of its replicas, for policies with `reader`. With *cluster*, or `cluster=true` in
-        the URL's query, *url* is a cluster's configuration endpoint, or any of its nodes.
+        *reader_url* is the endpoint of its replicas, for policies with `reader`; of several the nearest is asked. With
+        *cluster*, or `cluster=true` in the URL's query, *url* is a cluster's endpoint, or any of its nodes.
 
         Raises:
             ConfigurationError: the URL cannot be read, or two arguments do not go together.
         """
-        url, asked = without_cluster(url)
-        options: dict[str, Any] = {
-            "timeout": timeout,
-            "max_connections": max_connections,
-            "credentials": credentials,
-        }
-        if cluster or asked:
-            clustered = AsyncClusterConnections(url, **options)
-            unread(reader_url)
-            return cls(clustered, namespace, restarts=restarts, durability=durability)
-        reader = None if reader_url is None else cls(AsyncConnections(reader_url, **options), namespace)
-        connections = AsyncConnections(url, **options)
+        connections, reader = opened(
+            KINDS,
+            url,
+            reader_url,
+            lambda connections: cls(connections, namespace),
+            cluster=cluster,
+            timeout=timeout,
+            max_connections=max_connections,
+            credentials=credentials,
+        )
         return cls(connections, namespace, reader=reader, restarts=restarts, durability=durability)
 
     async def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
@@ -239,6 +227,10 @@ class AsyncRedisProvider:
     async def trim(self, horizon_ms: int) -> int:
         """See `Follower.trim`."""
         return await self._run(lambda steps: steps.trim(horizon_ms))
+
+    def lead_to_replicas(self) -> None:
+        """Have connections made from now on not ask whether they lead to a primary."""
+        self.connections.watch = inf
 
     async def close(self) -> None:
         """Close idle connections; the next call reconnects."""

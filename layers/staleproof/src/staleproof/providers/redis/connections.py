@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from staleproof.keys import Keyspace
     from staleproof.providers.redis.credentials import Credentials
+    from staleproof.providers.redis.durability import Durability
     from staleproof.providers.redis.exchange import Exchange
 
     Greeting: TypeAlias = Callable[[Callable[[bytes, int], Any]], object]
@@ -107,7 +108,7 @@ class Connections(Pool):
     ) -> None:
         options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
         self._pool = pooled(redis.ConnectionPool.from_url, url, options)
-        self.durability = told(self._pool.connection_kwargs)
+        self.durability: Durability = told(self._pool.connection_kwargs)
         authenticate(self._pool.connection_kwargs, credentials)
         super().__init__(where(self._pool.connection_kwargs), checked_timeout(timeout), max_connections)
         self._credentials = credentials

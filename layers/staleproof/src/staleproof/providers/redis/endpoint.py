@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeVar
 
     P = TypeVar("P")
@@ -83,7 +83,7 @@ def without_cluster(url: str) -> tuple[str, bool]:
     return given._replace(query=query).geturl(), any(_WORDS[word.lower()] for word in words)
 
 
-def unread(reader_url: str | None) -> None:
+def unread(reader_url: str | Sequence[str] | None) -> None:
     """Refuse a reader endpoint beside a cluster.
 
     A replica is believed as far as it shows our place in the journal. In a cluster the journal lies on one node, and
