@@ -17,7 +17,7 @@ from local.loopback import HOST, free_port
 from local.valkey import Valkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -37,6 +37,7 @@ class ValkeyNode(Valkey):
         name: names the process and its log.
         node_timeout_ms: how long a node may be silent before the others call it failed.
         binary: another server that understands the same options.
+        options: further options of the server.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class ValkeyNode(Valkey):
         *,
         node_timeout_ms: int = NODE_TIMEOUT_MS,
         binary: str | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         super().__init__(supervisor, name)
         self._node_timeout_ms = node_timeout_ms
         self._binary = binary
+        self._options = options
         self.bus_port = 0
 
     def _command(self, port: int) -> list[str]:
@@ -61,6 +64,7 @@ class ValkeyNode(Valkey):
             *("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)),
             *("--cluster-node-timeout", str(self._node_timeout_ms)),
             *("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"),
+            *self._options,
         ]
 
     def start(self, timeout: float = 10.0) -> None:
@@ -167,6 +171,14 @@ class ValkeyCluster:
         for node in (target, source, *self.primaries):
             with contextlib.suppress(redis.ResponseError):  # one that has become a replica takes no slots
                 node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+
+    def move_at_once(self, slot: int, target: ValkeyNode) -> None:
+        """Move *slot* to *target* as Valkey 9 does by itself: by replication, and then all at once."""
+        source = self.owner(slot)
+        if source is target:
+            return
+        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+        wait_until(lambda: self.owner(slot) is target, f"slot {slot} has moved")
 
     def promoted(self, dead: Iterable[ValkeyNode]) -> None:
         """Wait until others serve what *dead* nodes served."""

@@ -366,8 +366,12 @@ def test_connections_to_nodes_that_left_are_closed(cluster: ValkeyCluster, fresh
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("face", ["blocking", "awaiting"])
-def test_no_read_is_stale_while_slots_move(cluster: ValkeyCluster, fresh_namespace: str, face: str) -> None:
+@pytest.mark.parametrize(
+    ("face", "how"), [("blocking", "by key"), ("awaiting", "by key"), ("blocking", "at once")]
+)
+def test_no_read_is_stale_while_slots_move(
+    cluster: ValkeyCluster, fresh_namespace: str, face: str, how: str
+) -> None:
     """Loads, reads, near reads and invalidations go on through a resharding that never rests, and P1 holds."""
     make = {"blocking": blocking, "awaiting": awaiting}[face]
 
@@ -389,7 +393,10 @@ def test_no_read_is_stale_while_slots_move(cluster: ValkeyCluster, fresh_namespa
     def move(rest: Callable[[float], object]) -> None:
         number = next(at)
         target = cluster.primaries[(number // len(slots) + number) % 3]
-        cluster.move(slots[number % len(slots)], target, meanwhile=lambda: rest(0.01))
+        if how == "by key":
+            cluster.move(slots[number % len(slots)], target, meanwhile=lambda: rest(0.01))
+        else:
+            cluster.move_at_once(slots[number % len(slots)], target)
 
     policy = Policy(ttl="5m", lease="2s", patience="1s")
     load = RowLoad(
@@ -405,7 +412,7 @@ def test_no_read_is_stale_while_slots_move(cluster: ValkeyCluster, fresh_namespa
         load.until(min(SECONDS, 15))
     mover.stop()
     print(
-        f"\nresharding, {face}: {mover.moves} slots moved, {load.reads} reads, "
+        f"\nresharding {how}, {face}: {mover.moves} slots moved, {load.reads} reads, "
         f"{load.acknowledged} invalidations acknowledged, {load.refused} refused"
     )
     assert load.stale == []
