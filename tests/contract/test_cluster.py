@@ -199,6 +199,7 @@ class OnRedisOverTls:
         return debian.admin.delete  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 class TestRedisOverTls(OnRedisOverTls, ProviderContract, FollowerContract):
     @pytest.fixture
     def provider(self, url: str, fresh_namespace: str) -> Iterator[RedisProvider]:

@@ -423,6 +423,7 @@ def test_no_read_is_stale_while_slots_move(
 # --- a tracked near cache --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_tracker_follows_the_journal_to_another_node(cluster: ValkeyCluster, fresh_namespace: str) -> None:
     """The former node pushes nothing any more, and confirms nothing either; from the new one copies go by push."""
     near = NearCache()

@@ -132,6 +132,7 @@ class TestAsyncServerless(OnServerless, ProviderContract):
         provider.shut()
 
 
+@pytest.mark.slow
 def test_a_link_may_be_handed_very_much(serverless: FussyServer, fresh_namespace: str) -> None:
     """What was pushed is noted in commands that are short enough."""
     provider: Any = RedisProvider.from_url(

@@ -303,6 +303,7 @@ def _acknowledge(invalidate: Callable[[], Any]) -> None:
     wait_until(done, "it is acknowledged")
 
 
+@pytest.mark.slow
 def test_every_replica_that_is_online_is_waited_for(owner: Supervisor, fresh_namespace: str) -> None:
     """How many there are is the server's to say: with three, three have it."""
     trio = ValkeyPair(owner, "trio", replicas=3).start()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.redis
 
-FACES = pytest.mark.parametrize("face", ["blocking", "awaiting"])
+FACES = pytest.mark.parametrize("face", ["blocking", pytest.param("awaiting", marks=pytest.mark.slow)])
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,7 @@ def test_a_watch_of_nothing_asks_each_time(
     assert reader.read("k", []).entry == b"new"
 
 
+@pytest.mark.slow
 def test_a_name_that_leads_to_a_replica_is_unavailable(pair: ValkeyPair, connect: Callable[..., Any]) -> None:
     """Until it leads elsewhere; what is stored there was perhaps invalidated long ago."""
     connect(pair.primary.url).put("k", b"1", MINUTE)
