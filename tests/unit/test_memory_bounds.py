@@ -59,6 +59,9 @@ def every(number: int) -> Callable[[], bool]:
 class Acknowledging:
     """Connections to a server that says yes to everything and keeps nothing."""
 
+    durability = "primary"
+    watch = 0.0
+
     where = "nowhere"
     steps = JournalSteps
 
