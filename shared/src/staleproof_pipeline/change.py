@@ -23,10 +23,17 @@ class Operation(StrEnum):
 
 
 class Source(StrEnum):
-    """Where changes come from, as rules name it."""
+    """Where changes come from, as rules name it: what a change is about, whatever carried it.
+
+    A table's change is `DYNAMODB` through its stream, through Kinesis and inside a queue's message alike.
+    """
 
     DYNAMODB = "dynamodb"
     EVENTBRIDGE = "eventbridge"
+    REDIS_STREAM = "redis-stream"
+    KAFKA = "kafka"
+    S3 = "s3"
+    APPLICATION = "application"
 
 
 class Position(BaseModel):
@@ -52,7 +59,8 @@ class ChangeEvent(BaseModel):
     Attributes:
         id: the source's identity of the change, the same at every redelivery.
         source: where it came from.
-        entity: the table, or the event's detail-type.
+        channel: the place that carried it: a topic, a stream, a queue or a bucket; of an event of a bus its source.
+        entity: the table, the collection, the bucket, or the event's detail-type.
         operation: what was done.
         keys: the key attributes; empty where the source has none.
         old: the row before, or None: there was none, or the source does not tell.
@@ -62,6 +70,10 @@ class ChangeEvent(BaseModel):
         position: its place in the source.
         region: where it happened.
         expired: the source removed the row by its time to live; nobody asked for it.
+        truncated: every row of the entity is gone at once, and none is told.
+        snapshot: the source lists a row that was there already.
+        replayed: an archive sends it again, maybe long after.
+        writer: what the source says of who wrote, such as the region that replicated the row here; or "".
         trace: trace id, or "".
         schema_version: of the source's record.
     """
@@ -70,6 +82,7 @@ class ChangeEvent(BaseModel):
 
     id: str = Field(min_length=1, max_length=512)
     source: Source
+    channel: str = Field(default="", max_length=512)
     entity: str = Field(min_length=1, max_length=256)
     operation: Operation
     keys: dict[str, Any] = {}
@@ -80,6 +93,10 @@ class ChangeEvent(BaseModel):
     position: Position = Position()
     region: str = Field(default="", max_length=64)
     expired: bool = False
+    truncated: bool = False
+    snapshot: bool = False
+    replayed: bool = False
+    writer: str = Field(default="", max_length=256)
     trace: str = Field(default="", max_length=256)
     schema_version: str = Field(default="", max_length=32)
 
@@ -99,5 +116,14 @@ class ChangeEvent(BaseModel):
 def _wrong(error: ValidationError) -> FieldError:
     first = error.errors(include_url=False)[0]
     path = ".".join(str(part) for part in first["loc"])
-    shown = str(first["input"])[:80]
-    return FieldError(f"{path}: {first['msg']}, not {shown!r}; correct the producer, then redrive", path)
+    return FieldError(
+        f"{path}: {first['msg']}, not {shown(first['input'])}; correct the producer, then redrive", path
+    )
+
+
+def shown(value: Any, limit: int = 80) -> str:
+    """Return *value* as a message shows it: short, and whatever it holds."""
+    try:
+        return repr(value[:limit] if isinstance(value, str | bytes) else value)[:limit]
+    except (ValueError, RecursionError):  # an int of thousands of digits, or nested too deep to be written
+        return f"a value of {type(value).__name__} too large to show"

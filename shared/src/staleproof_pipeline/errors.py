@@ -32,3 +32,9 @@ class ForbiddenEventError(EventError):
     """An event is well formed and asks for what its sender may not ask here."""
 
     reason = "forbidden"
+
+
+class UnsupportedFormatError(EventError):
+    """A record's bytes are in a form that this deployment cannot read: change the producer, or configure a schema."""
+
+    reason = "unsupported-format"

@@ -5,6 +5,7 @@ Whatever is wrong with a record becomes a value here, so one record's error cost
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK
@@ -12,16 +13,16 @@ from staleproof.errors import EventError
 from staleproof.events import Cause, Invalidation
 from staleproof_pipeline import bounds
 from staleproof_pipeline.errors import ForbiddenEventError, UnforeseenEventError
-from staleproof_pipeline.sources import Replicated
+from staleproof_pipeline.sources import Asked, Ignored, Replicated, Several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from staleproof.clock import Clock
     from staleproof_pipeline.change import ChangeEvent
     from staleproof_pipeline.rules.derive import Targets
     from staleproof_pipeline.rules.ruleset import Ruleset
-    from staleproof_pipeline.sources import RecordSource
+    from staleproof_pipeline.sources import Parsed, RecordSource
 
 
 class Translated(NamedTuple):
@@ -32,12 +33,14 @@ class Translated(NamedTuple):
         error: why the record, or a part of it, never can be.
         note: what an operator should know, such as a table that no rule names; "" for nothing.
         rules: names of the rules that matched.
+        ignored: why its source says that nothing changed; "" if it does not say so.
     """
 
     invalidations: tuple[Invalidation, ...] = ()
     error: EventError | None = None
     note: str = ""
     rules: tuple[str, ...] = ()
+    ignored: str = ""
 
 
 class Translator:
@@ -69,9 +72,25 @@ class Translator:
 
     def translate(self, record: Any, source: RecordSource) -> Translated:
         """Return what *record* asks for; never raises for what the record holds."""
+        return self._guarded(lambda: self._asked_by(source.parse(record)))
+
+    def _asked_by(self, parsed: Parsed) -> Translated:
+        match parsed:
+            case Several():
+                parts = [self._guarded(partial(self._asked_by, part)) for part in parsed.parts]
+                return _joined([*parts, *(Translated(error=error) for error in parsed.errors)])
+            case Replicated():
+                return self._replicated(parsed)
+            case Asked():
+                return self._asked(parsed)
+            case Ignored():
+                return Translated(ignored=parsed.reason)
+        return self._changed(parsed)
+
+    def _guarded(self, step: Callable[[], Translated]) -> Translated:
+        """Take *step*; whatever it raises becomes a value, so that one part's error costs the others nothing."""
         try:
-            parsed = source.parse(record)
-            return self._replicated(parsed) if isinstance(parsed, Replicated) else self._changed(parsed)
+            return step()
         except EventError as error:
             return Translated(error=error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not block the shard: the dead letter keeps it
@@ -90,6 +109,27 @@ class Translator:
         accepted = tuple(each for at, each in enumerate(foreign) if at not in refused)
         return Translated(accepted, next(iter([*parsed.errors, *refused.values()]), None))
 
+    def _asked(self, parsed: Asked) -> Translated:
+        """What an application asks for by name; it begins here, so other regions get it from here."""
+        asked = Invalidation(
+            id=parsed.id,
+            origin=self.region,
+            namespace=parsed.namespace or self._namespace,
+            tags=parsed.tags,
+            keys=parsed.keys,
+            soft=parsed.soft,
+            row_version=parsed.row_version,
+            lag_ms=parsed.lag_ms,
+            at_ms=int(self._clock.wall() * 1_000),
+            trace=parsed.trace,
+            cause=Cause(
+                source=f"application:{parsed.channel[:200]}" if parsed.channel else "application",
+                position=parsed.position,
+            ),
+        )
+        error = self._not_followed(asked.namespace)
+        return Translated(error=error) if error else Translated((bounds.checked(asked),))
+
     def _refusal(self, asked: Invalidation, sender: str) -> ForbiddenEventError | None:
         """Why *asked* may not act here: whoever can put an event could otherwise clear any application's namespace."""
         if asked.origin != sender:
@@ -102,9 +142,12 @@ class Translator:
                 f"origin {asked.origin!r} is no peer of this region (peers: {_listed(self._peers)}); "
                 "add it to STALEPROOF_PEERS, then redrive"
             )
-        if asked.namespace not in self._namespaces:
+        return self._not_followed(asked.namespace)
+
+    def _not_followed(self, namespace: str) -> ForbiddenEventError | None:
+        if namespace not in self._namespaces:
             return ForbiddenEventError(
-                f"namespace {asked.namespace!r} is not followed here (followed: {_listed(self._namespaces)}); "
+                f"namespace {namespace[:80]!r} is not followed here (followed: {_listed(self._namespaces)}); "
                 "set STALEPROOF_NAMESPACE to it or name it in a rule of this region, then redrive"
             )
         return None
@@ -152,6 +195,18 @@ class Translator:
                     cause=_cause(change, members),
                 )
             )
+
+
+def _joined(parts: Sequence[Translated]) -> Translated:
+    """One answer for a record that carries several: the first error and note, every invalidation."""
+    ignored = [each.ignored for each in parts]
+    return Translated(
+        tuple(invalidation for each in parts for invalidation in each.invalidations),
+        next((each.error for each in parts if each.error), None),
+        next((each.note for each in parts if each.note), ""),
+        tuple(dict.fromkeys(rule for each in parts for rule in each.rules)),
+        ignored[0] if ignored and all(ignored) else "",
+    )
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, TypeVar
 
+from staleproof_pipeline.change import shown
 from staleproof_pipeline.errors import FieldError
 
 T = TypeVar("T")
-
-SHOWN = 80
-"""Characters of a wrong value that a message shows."""
 
 _KINDS: dict[type, str] = {str: "a string", dict: "an object", list: "a list", int: "a whole number"}
 _REDRIVE = "correct the producer, then redrive"
@@ -18,7 +16,7 @@ _REDRIVE = "correct the producer, then redrive"
 
 def wrong(path: str, value: Any, expected: str, fix: str = _REDRIVE) -> FieldError:
     """Return the error for *value* at *path* that is not *expected*."""
-    return FieldError(f"{path}: {repr(value)[:SHOWN]} is not {expected}; {fix}", path)
+    return FieldError(f"{path}: {shown(value)} is not {expected}; {fix}", path)
 
 
 def an_object(record: Any, path: str = "record") -> dict[str, Any]:
