@@ -23,8 +23,8 @@ ENVIRONMENT = ROOT / "requirements" / "dev.lock"
 LAYERS = [ROOT / "layers" / "staleproof" / "requirements.lock", ROOT / "shared" / "requirements.lock"]
 PACKAGES = ["layers/staleproof/pyproject.toml", "shared/pyproject.toml"]
 OWN = {"staleproof", "staleproof-pipeline"}
-FOR_PEOPLE = {"cli", "testing"}
-"""Extras that no function imports."""
+FOR_PEOPLE = {"cli", "testing", "kafka", "aws-async"}
+"""Extras that no function imports: for people, and for producers and workers that run for long."""
 
 every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
