@@ -49,6 +49,18 @@ class Position(BaseModel):
     partition: str = Field(default="", max_length=2_048)
     sequence: int | None = Field(default=None, ge=0)
 
+    @classmethod
+    def of(cls, partition: str, sequence: int | None = None) -> Self:
+        """Make one.
+
+        Raises:
+            MalformedEventError: the partition's name is too long, or no Unicode.
+        """
+        try:
+            return cls(partition=partition, sequence=sequence)
+        except ValidationError as error:
+            raise _wrong(error) from error
+
     def __str__(self) -> str:
         return self.partition if self.sequence is None else str(self.sequence)
 
