@@ -9,6 +9,7 @@ class that says it, never the text:
 `CircuitOpenError`         retry a little later: the server failed so often that it is left alone for a while
 `ProviderRejectedError`    do not retry as is: bad credentials, out of memory, wrong type
 `CodecError`               a value cannot be written, or a stored one cannot be read (then: a miss)
+`InexactError`             a value would come back equal, and of another class; a loaded one is served, not stored
 `EventError`               poison: straight to the dead letter, with its payload
 `LeaseLostError`           somebody else owns the key now; the value in hand may be used, not stored
 `LoadTimeoutError`         retry: the loader took longer than the policy's `hard_timeout`
@@ -46,6 +47,10 @@ class ProviderRejectedError(ProviderError):
 
 class CodecError(CacheError):
     """A value cannot be encoded, or a stored entry cannot be read."""
+
+
+class InexactError(CodecError):
+    """A value would be read back as one that is equal to it, and of another class: it is served, and not stored."""
 
 
 class EventError(CacheError):
