@@ -11,7 +11,7 @@ import tracemalloc
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ import pytest
 
 from staleproof import CodecError, ConfigurationError
 from staleproof.codecs import JsonCodec, MsgpackCodec
+from staleproof.errors import InexactError
 
 T = TypeVar("T")
 CODECS: list[Any] = [MsgpackCodec(), JsonCodec()]
@@ -266,6 +267,119 @@ def test_a_value_of_another_type_is_refused(codecs: Any, kind: Any, value: Any, 
         codecs.codec_for(kind).encode(value)
 
     assert "s3cret" not in str(refused.value)
+
+
+class Rank(IntEnum):
+    FIRST = 1
+
+
+class Word(StrEnum):
+    ONE = "one"
+
+
+class Rows(list[int]):
+    pass
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Tagged(msgspec.Struct, tag="tagged", array_like=True):
+    amount: float
+
+
+class Untagged(msgspec.Struct, tag="untagged", array_like=True):
+    amount: float
+
+
+@dataclass
+class Priced:
+    price: float
+    history: list[float] = field(default_factory=list)
+    before: Priced | None = None
+
+
+class Rated(TypedDict):
+    rate: float
+
+
+class Measured(NamedTuple):
+    length: float
+
+
+@every_codec
+@pytest.mark.parametrize(
+    ("kind", "value", "says"),
+    [
+        (dict[str, int], collections.defaultdict(int, {"s3cret": 1}), "a defaultdict comes back as a dict"),
+        (dict[str, int], collections.OrderedDict(a=1), "a OrderedDict comes back as a dict"),
+        (dict[str, int], collections.Counter("a"), "a Counter comes back as a dict"),
+        (Options, collections.OrderedDict(path=Path("a")), "a OrderedDict comes back as a dict"),
+        (tuple[int, int], Point(1, 2), "a Point comes back as a tuple"),
+        (tuple[int, ...], Point(1, 2), "a Point comes back as a tuple"),
+        (int, Rank.FIRST, "a Rank comes back as a int"),
+        (str, Word.ONE, "a Word comes back as a str"),
+        (list[int], Rows([1]), "a Rows comes back as a list"),
+        (bytes, bytearray(b"s3cret"), "a bytearray comes back as a bytes"),
+        (list[tuple[int, int]], [(3, 4), Point(1, 2)], r"at \[1\]: a Point comes back as a tuple"),
+        (dict[str, int], {"s3cret": Rank.FIRST}, r"at \[…\]: a Rank comes back as a int"),
+        (dict[int, int], {Rank.FIRST: 1}, "with keys of another class"),
+        (set[int], {Rank.FIRST, 2}, "a set comes back as another"),
+        (frozenset[str], frozenset({Word.ONE}), "a frozenset comes back as another"),
+        (Box[dict[str, int]], Box(collections.OrderedDict(a=1)), r"at \.content: a OrderedDict"),
+        (list[Item], [Item(1), Item(Rank.FIRST)], r"at \[1\]\.id: a Rank comes back as a int"),
+        (collections.deque[int], collections.deque([Rank.FIRST]), "a Rank comes back as a int"),
+    ],
+    ids=str,
+)
+def test_what_is_equal_and_of_another_class_is_refused_too(
+    codecs: Any, kind: Any, value: Any, says: str
+) -> None:
+    """`==` is not enough: the second caller would get a dictionary where the first got a `defaultdict`."""
+    with pytest.raises(InexactError, match=says) as refused:
+        codecs.codec_for(kind).encode(value)
+
+    assert "s3cret" not in str(refused.value)
+
+
+@every_codec
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (float, 5),
+        (float, 5.0),
+        (float | None, 5),
+        (float | Item, 5),
+        (list[float], [1, 2.0]),
+        (tuple[float, ...], (1, 2.0)),
+        (dict[str, float], {"a": 1}),
+        (dict[float, float], {1: 2, 2.5: 3}),
+        (set[float], {1, 2.5}),
+        (Priced, Priced(1, [2, 2.0], Priced(3.5, [4]))),
+        (list[Tagged | Untagged], [Tagged(1), Untagged(2.5), Untagged(3)]),
+        (Rated, {"rate": 1}),
+        (Measured, Measured(1)),
+        (Box[float], Box(1, [2, 3.0])),
+    ],
+    ids=str,
+)
+def test_an_integer_under_float_stays_one(codecs: Any, kind: Any, value: Any) -> None:
+    """Where a float is declared an integer will do (PEP 484): it comes back as the integer, wherever it is."""
+    assert repr(again(codecs, kind, value)) == repr(value)
+
+
+@every_codec
+def test_bytes_that_claim_to_be_wide_are_refused_like_others(codecs: Any) -> None:
+    """The form for integers among floats is read by its mark alone, and trusts no more than any other."""
+    mark = b"\xc1" if codecs is msgpack else b" "
+    for kind in (float, Priced, int, str):
+        for payload in (b"", mark, mark + mark, mark + b"\xd9", mark + codecs.encode("no number")):
+            if kind is str and payload == mark + codecs.encode("no number") and codecs is not msgpack:
+                continue  # white space before JSON
+            with pytest.raises(CodecError):
+                codecs.codec_for(kind).decode(payload)
 
 
 @every_codec

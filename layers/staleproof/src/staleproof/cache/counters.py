@@ -40,6 +40,7 @@ UNSTORED: Final = {
     "unless": "the decorator's rule said so",
     "admission": "the policy's rule said so",
     "size": "it is larger than the policy lets in",
+    "inexact": "it would come back equal and of another class; the log says where",
     "error": "something raised between the load and the store; the caller got that",
 }
 OCCASIONS: Final = ("revalidating", "error", "slow", "resting")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from staleproof.cache import uncommitted
+from staleproof.cache.announcing import warn_inexact
 from staleproof.codecs.compression import compress
 from staleproof.entry import Entry
+from staleproof.errors import InexactError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +63,12 @@ def sealed(
         CodecError: the value cannot be written.
     """
     policy = call.policy
-    dictionary = core.dictionaries[0] if core.dictionaries and core.compression == "zstd" else None
-    encoded = call.codec.encode(loaded.value)
-    bits, payload = compress(encoded, policy.compress_above, core.compression, dictionary=dictionary)
+    try:
+        bits, payload = _packed(core, call, loaded.value)
+    except InexactError as error:
+        _refuse(core, loaded, "inexact")
+        warn_inexact(core.namespace, error)
+        return None
     if policy.max_bytes is not None and len(payload) > policy.max_bytes:
         _refuse(core, loaded, "size")
         return None
@@ -82,3 +87,10 @@ def sealed(
         flags=policy.flags,
         cost_us=loaded.cost_us,
     )
+
+
+def _packed(core: Core, call: Call, value: Any) -> tuple[int, bytes]:
+    """Return the bytes of *value*, compressed if that pays, and the bits that say how."""
+    dictionary = core.dictionaries[0] if core.dictionaries and core.compression == "zstd" else None
+    encoded = call.codec.encode(value)
+    return compress(encoded, call.policy.compress_above, core.compression, dictionary=dictionary)

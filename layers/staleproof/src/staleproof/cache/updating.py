@@ -158,9 +158,13 @@ def replace(core: Core, call: Call, begun: Begun, value: Any, lease: bytes) -> P
     if entry is None:
         yield from give_back(call.key, lease)
         if context.refused:
+            why = (
+                "would not come back as what it is; give kind= that fits it"
+                if context.refused == "inexact"
+                else "is not let in by max_bytes or admit of its policy"
+            )
             raise ConfigurationError(
-                f"the new value of {call.key[:80]!r} is not let in by max_bytes or admit of its policy "
-                f"({context.refused}); what was stored before stays"
+                f"the new value of {call.key[:80]!r} {why} ({context.refused}); what was stored before stays"
             )
         return mark
     if (yield from store(core, call, entry._replace(mark=mark), lease)):

@@ -23,12 +23,13 @@ def untyped(builder: Builder, kind: Any) -> Shape | None:
     return builder.dialect.untyped if kind is Any else None
 
 
-def simple(_: Builder, kind: Any) -> Shape | None:
+def simple(builder: Builder, kind: Any) -> Shape | None:
     """Return the shape of a builtin or an everyday type, or None if *kind* is none."""
     if not isinstance(kind, type):
         return None
     if kind in _BUILTINS:
-        return Shape(kind, (kind,))
+        builder.floats |= kind is float
+        return Shape(int | float if kind is float and builder.wide else kind, (kind,))
     if kind.__name__ in {"Path", "PurePath"} and kind.__module__.startswith("pathlib"):
         return Shape(str, (type(kind()),), str, kind)
     scalar = scalars.of_class(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import EnumMeta
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,6 +55,7 @@ class Dialect:
         writer: what writes wire values of a shape.
         builtin_types: the types beyond JSON's that the format itself tells apart.
         odd_keys: whether any value may be a key.
+        mark: what the wide form begins with (see `Form`), and no other.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Dialect:
         writer: Callable[[Shape], Callable[[Any], bytes]],
         builtin_types: tuple[type, ...],
         odd_keys: bool,
+        mark: bytes,
     ) -> None:
         self.untyped = untyped
         self.finders = FINDERS
@@ -71,23 +74,36 @@ class Dialect:
         self._writer = writer
         self._builtin_types = builtin_types
         self.odd_keys = odd_keys
+        self.mark = mark
 
-    def form(self, kind: Any) -> Form:
+    def form(self, kind: Any, *, wide: bool = False) -> Form:
         """Return how values of type *kind* are written and read.
 
         Raises:
             ConfigurationError: they could not be read back; the text says what to do.
         """
         try:
-            shape = compiled(kind, self)
+            shape, floats = compiled(kind, self, wide=wide)
             decode = self._decoder(shape.wire).decode
         except (*REFUSALS, ConfigurationError) as error:
             raise ConfigurationError(f"results of type {kind!r} cannot be cached: {error}") from error
         write = self._writer(shape)
         to_wire, from_wire = shape.to_wire, shape.from_wire
-        return Form(
+        form = Form(
             write if to_wire is None else lambda value: write(to_wire(value)),
             decode if from_wire is None else lambda payload: from_wire(decode(payload)),
+        )
+        return self._widened(form, kind) if floats and not wide else form
+
+    def _widened(self, form: Form, kind: Any) -> Form:
+        """Return *form* of values of type *kind*, which holds floats, with the way out for integers among them."""
+        wide = cache(partial(self.form, kind, wide=True))
+        form = form._replace(wide=wide, mark=self.mark)
+        if self.odd_keys:  # the mark is no MessagePack: whoever reads it plainly fails, and looks for it then
+            return form
+        plain, first = form.read, self.mark[0]
+        return form._replace(
+            read=lambda payload: wide().read(payload) if payload[0] == first else plain(payload)
         )
 
     def accepts(self, kind: Any) -> bool:
@@ -130,6 +146,7 @@ MSGPACK_DIALECT = Dialect(
     writer=_msgpack_writer,
     builtin_types=(bytes, bytearray),
     odd_keys=True,
+    mark=b"\xc1",  # the one byte that MessagePack never uses: https://github.com/msgpack/msgpack/blob/master/spec.md
 )
 JSON_DIALECT = Dialect(
     untyped=Shape(Any, (), UNTYPED_JSON.to_wire, UNTYPED_JSON.from_wire),
@@ -137,4 +154,5 @@ JSON_DIALECT = Dialect(
     writer=lambda _: _encode_json,
     builtin_types=(),
     odd_keys=False,
+    mark=b" ",
 )

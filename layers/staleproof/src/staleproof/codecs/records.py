@@ -65,7 +65,7 @@ def record_shape(builder: Builder, kind: Any, described: Record) -> Shape:
     dated = any(each.dated for each in shapes.values())
     restoring = {name: each.from_wire for name, each in shapes.items() if each.from_wire is not None}
     classes = (described.cls,)
-    if described.known and not restoring and builder.dialect.accepts(kind):
+    if described.known and not restoring and not builder.wide and builder.dialect.accepts(kind):
         writing = {name: each.to_wire for name, each in shapes.items() if each.to_wire is not None}
         return Shape(kind, classes, partial(_replaced, described, writing) if writing else None, None, dated)
     wire = wire_record({name: (each.wire, described.fields[name][1]) for name, each in shapes.items()})

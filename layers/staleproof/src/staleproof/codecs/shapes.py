@@ -69,11 +69,18 @@ class _Open:
 
 
 class Builder:
-    """Builds the shapes of one type and of everything in it, for one format."""
+    """Builds the shapes of one type and of everything in it, for one format.
 
-    def __init__(self, dialect: Dialect, *, deferring: bool = False) -> None:
+    Attributes:
+        wide: whether an integer where a float is declared is to come back as one, which costs records their speed.
+        floats: whether a float was met.
+    """
+
+    def __init__(self, dialect: Dialect, *, deferring: bool = False, wide: bool = False) -> None:
         self.dialect = dialect
         self.deferring = deferring
+        self.wide = wide
+        self.floats = False
         self.mistaken = False
         self._open: dict[Any, _Open] = {}
 
@@ -129,15 +136,17 @@ class Builder:
         return Shape(Any, (cls,), to_wire, from_wire)
 
 
-def compiled(kind: Any, dialect: Dialect) -> Shape:
-    """Return the shape of *kind* in the format *dialect*.
+def compiled(kind: Any, dialect: Dialect, *, wide: bool = False) -> tuple[Shape, bool]:
+    """Return the shape of *kind* in the format *dialect*, and whether a float is declared anywhere in it.
 
     Raises:
         ConfigurationError: something in it cannot be read back; the text says what to do.
     """
-    builder = Builder(dialect)
+    builder = Builder(dialect, wide=wide)
     try:
         shape = builder.shape(kind)
-        return Builder(dialect, deferring=True).shape(kind) if builder.mistaken else shape
+        if builder.mistaken:
+            shape = Builder(dialect, deferring=True, wide=wide).shape(kind)
     except RecursionError as error:
         raise ConfigurationError("an alias in it contains itself; make it a dataclass") from error
+    return shape, builder.floats

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from staleproof.errors import CodecError
+from staleproof.errors import CodecError, InexactError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 MAX_FORMS = 1_024
+_NOTHING: Any = object()
 _HELD = re.compile(r"(Invalid (?:enum )?(?:value|tag)) .*?(?= - at `|$)", re.DOTALL)
 
 
@@ -25,11 +26,16 @@ class Form(NamedTuple):
         write: a value to bytes; raises whatever it is that does not fit.
         read: bytes to a value; raises likewise.
         exact: whether whatever can be written is known to come back as it was.
+        wide: makes the form of what `write` loses, if there is one: integers where a float is declared. It is written
+            after `mark`, which nothing begins with that `write` makes.
+        mark: see *wide*.
     """
 
     write: Callable[[Any], bytes]
     read: Callable[[bytes | memoryview], Any]
     exact: bool = False
+    wide: Callable[[], Form] | None = None
+    mark: bytes = b""
 
 
 def remembered(form_of: Callable[[Any], Form]) -> Callable[[Any], Form]:
@@ -61,6 +67,7 @@ class TypedCodec(Generic[T]):
 
         Raises:
             CodecError: it holds something that cannot be stored, or that would be read back as something else.
+            InexactError: what would be read back is equal, and of another class.
         """
         form = self._form
         try:
@@ -69,24 +76,27 @@ class TypedCodec(Generic[T]):
             raise CodecError(
                 f"a {type(value).__qualname__} cannot be stored: {_reason(error)}; {_of(self.kind)}"
             ) from error
-        if not form.exact:
-            self._check(value, raw)
-        return raw
+        return raw if form.exact else self._checked(value, raw)
 
-    def _check(self, value: T, raw: bytes) -> None:
+    def _checked(self, value: T, raw: bytes) -> bytes:
         """Read *raw* back: stored, it would be a miss at every read, or another value, without a word."""
         from staleproof.codecs.sameness import difference  # noqa: PLC0415 - a cold start stores nothing yet
 
         cause: Exception | None = None
+        back: Any = _NOTHING
         try:
-            found = difference(value, self._read(raw))
+            back = self._read(raw)
+            found = difference(value, back)
         except Exception as error:  # noqa: BLE001 - whatever classes of the user's raise
             found, cause = _reason(error), error
-        if found is not None:
-            raise CodecError(
-                f"a {type(value).__qualname__} is no {self.kind!r}: {found}; "
-                "mend the annotation, or what is returned"
-            ) from cause
+        if found is None:
+            return raw
+        if self._form.wide is not None and (wide := _widely(value, self._form)) is not None:
+            return wide
+        kind_of_error = InexactError if back is not _NOTHING and _equal(value, back) else CodecError
+        raise kind_of_error(
+            f"a {type(value).__qualname__} is no {self.kind!r}: {found}; mend the annotation, or what is returned"
+        ) from cause
 
     def decode(self, payload: bytes | memoryview) -> T:
         """Return the value of *payload*.
@@ -96,12 +106,43 @@ class TypedCodec(Generic[T]):
         """
         try:
             return self._read(payload)  # type: ignore[no-any-return]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Not only msgspec's: a class of the user's may raise anything on fields that it did not expect (P6).
-            raise CodecError(f"a stored value is not a {self.kind!r}: {_reason(error)}") from error
+            return self._decode_wide(payload, error)
+
+    def _decode_wide(self, payload: bytes | memoryview, cause: Exception) -> T:
+        """Return the value of a payload in the wide form."""
+        form = self._form
+        if form.wide is not None and bytes(payload[: len(form.mark)]) == form.mark:
+            try:
+                return form.wide().read(payload[len(form.mark) :])  # type: ignore[no-any-return]
+            except Exception as error:  # noqa: BLE001 - as in `decode`
+                cause = error
+        raise CodecError(f"a stored value is not a {self.kind!r}: {_reason(cause)}") from cause
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.kind!r})"
+
+
+def _widely(value: Any, form: Form) -> bytes | None:
+    """Return the bytes of *value* in the wide form, or None if it does not come back from there either."""
+    from staleproof.codecs.sameness import difference  # noqa: PLC0415 - as above
+
+    if form.wide is None:
+        return None
+    try:
+        wide = form.wide()
+        raw = wide.write(value)
+        return form.mark + raw if difference(value, wide.read(raw)) is None else None
+    except Exception:  # noqa: BLE001 - the plain form has told what is wrong
+        return None
+
+
+def _equal(value: Any, back: Any) -> bool:
+    try:
+        return bool(value == back)
+    except Exception:  # noqa: BLE001 - whatever classes of the user's raise
+        return False
 
 
 def _of(kind: Any) -> str:
