@@ -9,9 +9,9 @@ class that says it, never the text:
 `CircuitOpenError`         retry a little later: the server failed so often that it is left alone for a while
 `ProviderRejectedError`    do not retry as is: bad credentials, out of memory, wrong type
 `CodecError`               a value cannot be written, or a stored one cannot be read (then: a miss)
-`InexactError`             a value would come back equal, and of another class; a loaded one is served, not stored
 `EventError`               poison: straight to the dead letter, with its payload
 `LeaseLostError`           somebody else owns the key now; the value in hand may be used, not stored
+`UnpublishedError`         some messages were not taken: its receipts say which, and what to do about each
 `LoadTimeoutError`         retry: the loader took longer than the policy's `hard_timeout`
 =========================  =====================================================================
 
@@ -19,6 +19,11 @@ A loader's own exception passes through unchanged (but for `StopIteration`, whic
 """
 
 from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 class CacheError(Exception):
@@ -49,10 +54,6 @@ class CodecError(CacheError):
     """A value cannot be encoded, or a stored entry cannot be read."""
 
 
-class InexactError(CodecError):
-    """A value would be read back as one that is equal to it, and of another class: it is served, and not stored."""
-
-
 class EventError(CacheError):
     """A change event that can never be applied: dead-letter it with its payload.
 
@@ -79,6 +80,31 @@ class OversizedEventError(EventError):
     """The record, or a tag or key derived from it, exceeds a stated bound."""
 
     reason = "oversized"
+
+
+class UnpublishedError(CacheError):
+    """A transport did not take every message.
+
+    Attributes:
+        receipts: what became of each message, in order; see `staleproof.ports.Receipt`.
+    """
+
+    def __init__(self, receipts: Sequence[Any]) -> None:
+        self.receipts = receipts
+        missed = [receipt for receipt in receipts if receipt.error is not None]
+        first = f"{missed[0].id}: {missed[0].error}" if missed else ""
+        super().__init__(
+            f"{len(missed)} of {len(receipts)} messages were not taken, the first of them {first}"
+        )
+
+    def __reduce__(self) -> tuple[type[UnpublishedError], tuple[Sequence[Any]]]:
+        """Pickle and copy it by its receipts, of which the text is made."""
+        return type(self), (self.receipts,)
+
+    @property
+    def passing(self) -> bool:
+        """Whether it is enough to send those again that were not taken."""
+        return all(isinstance(each.error, ProviderUnavailableError) for each in self.receipts if each.error)
 
 
 class LeaseLostError(CacheError):

@@ -24,11 +24,13 @@ from staleproof.ports.answers import (
 from staleproof.ports.async_provider import AsyncProvider
 from staleproof.ports.follower import Follower
 from staleproof.ports.provider import Provider
+from staleproof.ports.publisher import AsyncPublisher, Publisher, Receipt
 
 __all__ = [
     "JOURNAL_HORIZON_MS",
     "TRIM_EVERY",
     "AsyncProvider",
+    "AsyncPublisher",
     "Begun",
     "Claim",
     "Deposit",
@@ -38,6 +40,8 @@ __all__ = [
     "Keys",
     "Observed",
     "Provider",
+    "Publisher",
+    "Receipt",
     "Snapshot",
     "Want",
     "journal_id",
