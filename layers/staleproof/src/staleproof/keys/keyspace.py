@@ -4,6 +4,8 @@
 `sp:NS:{kKEY}`                entry; `{h` for a long key, which ends in its digest
 `sp:NS:{aSLOT}kKEY}`          entry of a key with one pair of braces, which hold SLOT; `h` if long
 `sp:NS:{kKEY}:l`              lease of that key, likewise
+`sp:NS:{kKEY}:bDIGEST`        body of a data structure; under `sp:NS:{kKEY}` lies its stamp, no entry
+`sp:NS:{oNAME}:KIND`          a thing that operations work on, such as a lock; those of one name share a slot
 `sp:NS:v:TAGID`               version of a tag (8 random bytes)
 `sp:NS:m:TAGID`               least row version that a load under this tag may have
 `sp:NS:guard`                 striped counters, see `staleproof.policies.guard`
@@ -99,6 +101,16 @@ class Keyspace:
     def lease(self, name: str) -> bytes:
         """Return the key of the lease on *name*."""
         return self.entry(name) + b":l"
+
+    def body(self, name: str, digest: bytes) -> bytes:
+        """Return the key of the body of the data structure *name*, see `staleproof.ports.structures`."""
+        return self.entry(name) + b":b" + digest
+
+    def operated(self, name: str, kind: str) -> bytes:
+        """Return the key of what operations know as *name*, of one *kind*; a long name ends in its digest."""
+        raw = utf8(name)
+        inside = b"O" + _cut(raw) if len(raw) > MAX_KEY_BYTES else b"o" + raw + b"}"
+        return self._prefix + b"{" + inside + b":" + kind.encode()
 
     def key_of(self, entry: bytes) -> str | None:
         """Return the key's text by its *entry* on the server; None if that is no entry, or only a digest of its key."""

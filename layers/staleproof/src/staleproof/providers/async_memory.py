@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.providers.memory import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, MemoryProvider
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Want,
     )
     from staleproof.stores import StoreStatistics
+    from staleproof.ports.operations import Operation
     from staleproof.tags import TagId
 
 
@@ -118,6 +119,10 @@ class AsyncMemoryProvider:
 
     async def scan(self, cursor: str, limit: int) -> Keys:
         """See `AsyncProvider.scan`."""
+    async def perform(self, operation: Operation) -> Any:
+        """See `AsyncOperator.perform`."""
+        return self.inner.perform(operation)
+
         return self.inner.scan(cursor, limit)
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Snapshot,
         Want,
     )
+    from staleproof.ports.operations import Operation
     from staleproof.providers.near_entries import Step
     from staleproof.providers.tiered_steps import TieredStatistics
     from staleproof.tags import TagId
@@ -137,6 +138,11 @@ class AsyncTieredProvider:
         return await self.remote.scan(cursor, limit)
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
+    async def perform(self, operation: Operation) -> Any:
+        """See `AsyncOperator.perform`; whether the remote has it."""
+        operator: Any = self.remote
+        return await operator.perform(operation)
+
         """See `AsyncProvider.journal`."""
         return await self._run(self._steps.journal(cursor, limit))
 

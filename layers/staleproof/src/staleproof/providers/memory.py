@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.entry import ended, head_bytes, prolonged
@@ -28,6 +28,8 @@ from staleproof.ports import (
 )
 from staleproof.providers.memory_cells import Cells
 from staleproof.providers.memory_follower import MemoryFollower
+from staleproof.providers.memory_structures.structures import MemoryStructures
+from staleproof.providers.memory_operations import MemoryOperations
 from staleproof.providers.trimming import Trimming
 from staleproof.tags import VERSION_BYTES, current, succeeded
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from staleproof.events import Invalidation
+    from staleproof.ports.operations import Operation
     from staleproof.stores import StoreStatistics
     from staleproof.tags import TagId
 
@@ -73,6 +76,7 @@ class MemoryProvider(MemoryFollower):
             eviction=eviction, max_entries=max_entries, max_bytes=max_bytes, idle=idle, clock=clock
         )
         self._trimming = Trimming(namespace)
+        self._operations = MemoryOperations(self.keys, clock)
 
     @property
     def statistics(self) -> StoreStatistics:
@@ -83,6 +87,8 @@ class MemoryProvider(MemoryFollower):
         """Remove one thing by its name on a server, or the whole journal, as an eviction by the server would."""
         with self._lock:
             self._cells.remove(name)
+            self.structures.drop(name)
+            self._operations.things.delete(name)
             if name == self.keys.guard:
                 self._cells.guard = None
             if name == self.keys.journal:
@@ -219,6 +225,11 @@ class MemoryProvider(MemoryFollower):
         for tag in invalidation.tag_ids:
             lag = invalidation.lag_ms / 1_000
             self._cells.raise_fence(self.keys.min_version(tag), invalidation.row_version, lag)
+
+    def perform(self, operation: Operation) -> Any:
+        """See `Operator.perform`."""
+        with self._lock:
+            return self._operations.perform(operation)
 
     def close(self) -> None:
         """Nothing is held open; the contents stay."""

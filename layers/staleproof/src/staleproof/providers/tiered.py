@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Snapshot,
         Want,
     )
+    from staleproof.ports.operations import Operation
     from staleproof.providers.near_entries import Step
     from staleproof.providers.tiered_steps import TieredStatistics
     from staleproof.tags import TagId
@@ -160,6 +161,11 @@ class TieredProvider:
         return self.remote.scan(cursor, limit)
 
     def journal(self, cursor: JournalId, limit: int) -> JournalPage:
+    def perform(self, operation: Operation) -> Any:
+        """See `Operator.perform`; whether the remote has it."""
+        operator: Any = self.remote
+        return operator.perform(operation)
+
         """See `Provider.journal`."""
         return self._run(self._steps.journal(cursor, limit))
 

@@ -28,6 +28,7 @@ from staleproof.providers.redis.failures import MOST_RUNS, UnsureError, check, f
 from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.nearest_reader import AsyncNearestReader
 from staleproof.providers.redis.opening import Kinds, opened
+from staleproof.providers.redis.operations import Performance
 from staleproof.providers.redis.proof import WATCH, checked_watch
 from staleproof.providers.trimming import Trimming
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from staleproof.events import Invalidation
     from staleproof.providers.redis.credentials import Credentials
+    from staleproof.ports.operations import Operation
     from staleproof.providers.redis.durability import Durability
     from staleproof.providers.redis.exchange import Exchange
     from staleproof.providers.redis.incarnation import Restarts
@@ -214,6 +216,10 @@ class AsyncRedisProvider:
 
     async def scan(self, cursor: str, limit: int) -> Keys:
         """See `Provider.scan`."""
+    async def perform(self, operation: Operation) -> Any:
+        """See `AsyncOperator.perform`."""
+        return await self._run(Performance(operation))
+
         return await self._run(lambda steps: steps.scan(cursor, limit))
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:

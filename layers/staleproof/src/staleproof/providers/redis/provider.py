@@ -29,6 +29,7 @@ from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.nearest_reader import NearestReader
 from staleproof.providers.redis.opening import Kinds, opened
 from staleproof.providers.redis.proof import WATCH, checked_watch
+from staleproof.providers.redis.operations import Performance
 from staleproof.providers.trimming import Trimming
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from staleproof.events import Invalidation
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.durability import Durability
+    from staleproof.ports.operations import Operation
     from staleproof.providers.redis.exchange import Exchange
     from staleproof.providers.redis.incarnation import Restarts
     from staleproof.providers.redis.journal import JournalSteps
@@ -229,6 +231,10 @@ class RedisProvider(RedisFollower):
     def scan(self, cursor: str, limit: int) -> Keys:
         """See `Provider.scan`."""
         return self._run(lambda steps: steps.scan(cursor, limit))
+    def perform(self, operation: Operation) -> Any:
+        """See `Operator.perform`."""
+        return self._run(Performance(operation))
+
 
     def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `Provider.journal`."""

@@ -30,11 +30,12 @@ class Script(NamedTuple):
     digest: str
 
 
-def _script(body: bytes) -> Script:
+def script(body: bytes) -> Script:
+    """Return *body*, Lua, as a script."""
     return Script(body, sha1(body, usedforsecurity=False).hexdigest())
 
 
-PROMOTE = _script(b"""
+PROMOTE = script(b"""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   redis.call('UNLINK', KEYS[3])
   return 0
@@ -45,14 +46,14 @@ if ARGV[2] == '1' then redis.call('PERSIST', KEYS[2]) end
 return 1
 """)
 
-RELEASE = _script(b"""
+RELEASE = script(b"""
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """)
 
 # A fresh guard is written only over one that nobody may rely on. Unconditionally, a second run of the same step could
 # put back what the first run wrote, and hide the bumps between. By its text: it is needed once in a guard's life.
-GUARD = _script(b"""
+GUARD = script(b"""
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'string' and #held == #ARGV[1] and string.sub(held, 1, 8) ~= string.rep('\\0', 8) then return held end
 redis.call('SET', KEYS[1], ARGV[1])
@@ -60,7 +61,7 @@ return ARGV[1]
 """)
 
 # Row versions are compared as decimal strings: Lua's numbers are doubles and lose digits above 2^53.
-FENCE = _script(b"""
+FENCE = script(b"""
 local known = redis.pcall('GET', KEYS[1])
 if type(known) ~= 'string' then known = false end
 local given = ARGV[1]
@@ -87,7 +88,7 @@ local function move(key, at, moment, flags)
 end
 """
 
-EXPIRE = _script(
+EXPIRE = script(
     _END
     + b"""
 local at = end_of(KEYS[1])
@@ -100,7 +101,7 @@ return 1
 )
 
 # The old version stays behind the new one, with the moment at which it ended. A missing one stays missing: a miss.
-SOFTEN_TAG = _script(b"""
+SOFTEN_TAG = script(b"""
 local held = redis.pcall('GET', KEYS[1])
 if type(held) ~= 'string' or #held < 8 then redis.call('UNLINK', KEYS[1]) return 0 end
 local left = redis.call('PTTL', KEYS[1])
@@ -110,7 +111,7 @@ return 1
 """)
 
 # An entry whose end cannot be moved goes. The lease goes in any case, here or before: a load under way must not store.
-SOFTEN_KEY = _script(
+SOFTEN_KEY = script(
     _END
     + b"""
 if KEYS[2] then redis.call('UNLINK', KEYS[2]) end

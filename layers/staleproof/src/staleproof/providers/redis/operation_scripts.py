@@ -1,0 +1,122 @@
+"""The Lua scripts of operations (`staleproof.ports.operations`). Each touches keys of one slot, all of them declared.
+
+===========  ====================  =================================  =========================  =========
+script       KEYS                  ARGV                               returns                    cost
+===========  ====================  =================================  =========================  =========
+`TAKE`       limit                 µs a unit, capacity, cost          allowed, used µs, wait µs  O(1)
+`TAKE_LOCK`  lock, its last token  owner, ttl ms, memory ms           token ("" if busy), left   O(1)
+`KEEP_LOCK`  lock                  `owner:token`, ttl ms              1 if ours                  O(1)
+`FREE_LOCK`  lock, its last token  `owner:token`, token               1 if nobody else had it    O(1)
+`FORGET`     all under a name                                         how many there were        O(1)
+`PUSH`       list                  keep, ttl ms (0 for ever), values  kept, dropped              O(values)
+`APPEND`     stream                keep, ttl ms (0 for ever), values  kept, dropped              O(values)
+===========  ====================  =================================  =========================  =========
+
+Moments are the server's `TIME`, in microseconds; they and all sums here stay below 2^53, where doubles are exact. A key
+of another type or form is taken for none and replaced: no value of somebody else's may stop a limit or a lock.
+"""
+
+from __future__ import annotations
+
+from staleproof.providers.redis.scripts import script
+
+_NOW = b"""
+local function now()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000000 + clock[2]
+end
+local function text(key)
+  local held = redis.pcall('GET', key)
+  return type(held) == 'string' and held or nil
+end
+"""
+
+# The generic cell rate algorithm (ITU-T I.371): what is stored is the moment at which the limit is full again. One that
+# is further ahead than an emptied limit could be comes from a clock that was set back, or a limit that was lowered.
+TAKE = script(
+    _NOW
+    + b"""
+local unit, at = tonumber(ARGV[1]), now()
+local room, cost = unit * ARGV[2], unit * ARGV[3]
+local full = tonumber(text(KEYS[1]) or '')
+if not full or not (full > at) then full = at end
+if full > at + room then full = at + room end
+local wait = full + cost - at - room
+if wait > 0 then return {0, full - at, wait} end
+full = full + cost
+if cost > 0 then
+  redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - at) / 1000))
+end
+return {1, full - at, 0}
+"""
+)
+
+# The token is above the last one that is remembered, and above the time: whichever of the two a failover, an eviction
+# or a clock spoils, the other holds. An owner that asks again, for the answer was lost, gets the token that it has.
+TAKE_LOCK = script(
+    _NOW
+    + b"""
+local owner, token = string.match(text(KEYS[1]) or '', '^(%x+):(%d+)$')
+if owner == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return {token, tonumber(ARGV[2])}
+end
+if owner then return {'', redis.call('PTTL', KEYS[1])} end
+local next = now()
+local last = tonumber(text(KEYS[2]) or '')
+if last and last >= next and last < 4503599627370496 then next = last + 1 end
+token = string.format('%.0f', next)
+redis.call('SET', KEYS[2], token, 'PX', ARGV[3])
+redis.call('SET', KEYS[1], ARGV[1] .. ':' .. token, 'PX', ARGV[2])
+return {token, tonumber(ARGV[2])}
+"""
+)
+
+KEEP_LOCK = script(b"""
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+""")
+
+# Where the lock has run out, or was freed by an earlier run of this, the last token tells whether another had it since.
+FREE_LOCK = script(
+    _NOW
+    + b"""
+local held = text(KEYS[1])
+if held == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+if not held and text(KEYS[2]) == ARGV[2] then return 1 end
+return 0
+"""
+)
+
+_LIVE = b"""
+if ARGV[2] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+"""
+
+FORGET = script(b"""
+return redis.call('UNLINK', unpack(KEYS))
+""")
+
+PUSH = script(
+    b"""
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'list' then redis.call('UNLINK', KEYS[1]) end
+local length, keep = redis.call('LPUSH', KEYS[1], unpack(ARGV, 3)), tonumber(ARGV[1])
+redis.call('LTRIM', KEYS[1], 0, keep - 1)
+"""
+    + _LIVE
+    + b"""
+local kept = math.min(length, keep)
+return {kept, length - kept}
+"""
+)
+
+APPEND = script(
+    b"""
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'stream' then redis.call('UNLINK', KEYS[1]) end
+for at = 3, #ARGV do redis.call('XADD', KEYS[1], '*', 'v', ARGV[at]) end
+local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', ARGV[1])
+"""
+    + _LIVE
+    + b"""
+return {redis.call('XLEN', KEYS[1]), dropped}
+"""
+)
