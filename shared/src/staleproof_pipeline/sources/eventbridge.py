@@ -1,7 +1,16 @@
-"""EventBridge: what applications announce, and what other regions have applied already.
+"""EventBridge: what applications, partners and AWS announce, and what other regions have applied already.
 
-An event of the source `staleproof` with the detail-type `Staleproof Invalidation` carries invalidations from another
-region; everything else is an application event, whose detail is the row after the change::
+==============================================  ================================================================
+source `staleproof`, `Staleproof Invalidation`  invalidations that another region has applied
+source `aws.s3`                                 the change of an object, as `sources.s3` reads it
+a published message as detail                   what it says, as `sources.published` reads it
+a record of a DynamoDB stream as detail (Pipes) the change of a row
+`Scheduled Event`                               a change of nothing: its key `schedule` is the rule's name
+everything else, partners' events too           the detail is the row after the change, the detail-type the entity
+==============================================  ================================================================
+
+An event does not tell the bus that it came by, so its `channel` is its `source`. What an archive replays is the same
+event; it is marked. The invalidations of another region::
 
     {"source": "staleproof", "detail-type": "Staleproof Invalidation",
      "detail": {"schema": 1, "origin": "eu-west-1", "invalidations": [{"id": ..., "tags": [...]}, ...]}}
@@ -15,21 +24,37 @@ from staleproof.errors import EventError, OversizedEventError, UnsupportedEventV
 from staleproof.events import Invalidation
 from staleproof.events.invalidation import convert
 from staleproof_pipeline import bounds
-from staleproof_pipeline.change import ChangeEvent, Operation, Position, Source
+from staleproof_pipeline.change import ChangeEvent, Position, Source
 from staleproof_pipeline.errors import FieldError
-from staleproof_pipeline.sources import RecordSource, Replicated
+from staleproof_pipeline.sources import (
+    Parsed,
+    RecordSource,
+    Replicated,
+    dynamodb_streams,
+    published,
+    rows,
+    s3,
+)
+from staleproof_pipeline.sources.carried import Carrier
 from staleproof_pipeline.sources.fields import an_object, milliseconds, optional, required, wrong
 
 DETAIL_TYPE = "Staleproof Invalidation"
 SOURCE_NAME = "staleproof"
 SCHEMA = 1
+SCHEDULED = "Scheduled Event"
+SCHEDULERS = ("aws.events", "aws.scheduler")
 MAX_INVALIDATIONS = 1_000
 """Of one event; what ships them packs fewer."""
 
 _VERSION = "0"
 
 
-def parse(raw: Any) -> ChangeEvent | Replicated:
+def is_event(document: dict[str, Any]) -> bool:
+    """Say whether *document* is an event of a bus."""
+    return "detail-type" in document and "detail" in document
+
+
+def parse(raw: Any) -> Parsed:
     """Return what an event tells.
 
     Raises:
@@ -39,11 +64,19 @@ def parse(raw: Any) -> ChangeEvent | Replicated:
     """
     event = an_object(raw, "event")
     _check_version(event)
+    kind, source = required(event, "detail-type", str), optional(event, "source", str, "")
+    if kind == SCHEDULED and source in SCHEDULERS:
+        return _scheduled(event, source)
     detail = an_object(required(event, "detail", dict), "detail")
-    kind = required(event, "detail-type", str)
-    if kind == DETAIL_TYPE and event.get("source") == SOURCE_NAME:
+    if kind == DETAIL_TYPE and source == SOURCE_NAME:
         return _replicated(detail)
-    return _change(event, kind, detail)
+    if source == s3.EVENTBRIDGE_SOURCE and isinstance(detail.get("object"), dict):
+        return s3.of_bus(event, detail)
+    if published.is_published(detail):
+        return published.read(detail, _carrier(event, source))
+    if detail.get("eventSource") == dynamodb_streams.EVENT_SOURCE and "eventSourceARN" in detail:
+        return dynamodb_streams.change(detail)
+    return _change(event, kind, source, detail)
 
 
 SOURCE = RecordSource("eventbridge", parse, ordered=False)
@@ -58,31 +91,43 @@ def _check_version(event: dict[str, Any]) -> None:
         )
 
 
-def _change(event: dict[str, Any], kind: str, detail: dict[str, Any]) -> ChangeEvent:
-    keys = detail.get("keys")
-    trace = detail.get("trace")
-    region = optional(event, "region", str, "")
-    return ChangeEvent.of(
-        id=required(event, "id", str),
+def _carrier(event: dict[str, Any], source: str) -> Carrier:
+    return Carrier(
         source=Source.EVENTBRIDGE,
-        entity=kind,
-        operation=_operation(detail.get("operation")),
-        keys=keys if isinstance(keys, dict) else {},
-        new=detail,
-        images=frozenset({"new"}),
+        channel=source,
+        id=required(event, "id", str),
+        position=Position.of(required(event, "id", str)[:64]),
         changed_ms=milliseconds("time", event.get("time") or 0),
-        position=Position(partition=required(event, "id", str)[:64]),
-        region=region,
-        trace=trace if isinstance(trace, str) else "",
-        schema_version=event["version"],
+        region=optional(event, "region", str, ""),
     )
 
 
-def _operation(told: Any) -> Operation:
-    try:
-        return Operation(told)
-    except ValueError:
-        return Operation.OTHER
+def _change(
+    event: dict[str, Any], kind: str, source: str, detail: dict[str, Any], keys: dict[str, Any] | None = None
+) -> ChangeEvent:
+    told, trace = detail.get("keys"), detail.get("trace")
+    return ChangeEvent.of(
+        **_carrier(event, source)._asdict()
+        | {
+            "entity": kind,
+            "operation": rows.operation(detail.get("operation")),
+            "keys": keys or (told if isinstance(told, dict) else {}),
+            "new": detail,
+            "images": frozenset({"new"}),
+            "replayed": "replay-name" in event,
+            "trace": trace if isinstance(trace, str) else "",
+            "schema_version": event["version"],
+        }
+    )
+
+
+def _scheduled(event: dict[str, Any], source: str) -> ChangeEvent:
+    """A schedule's detail is empty, and a text where EventBridge Scheduler wrote it."""
+    detail, resources = event.get("detail"), event.get("resources")
+    arn = resources[0] if isinstance(resources, list) and resources else ""
+    schedule = arn.rpartition("/")[2] if isinstance(arn, str) else ""
+    row = detail if isinstance(detail, dict) else {}
+    return _change(event, SCHEDULED, source, an_object(row, "detail"), {"schedule": schedule})
 
 
 def _replicated(detail: dict[str, Any]) -> Replicated:
