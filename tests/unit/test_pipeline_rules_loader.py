@@ -65,7 +65,7 @@ def test_the_rules_that_we_ship_are_valid(path: str) -> None:
             "    when: {table: F, operation: upsert}\n    tags: [a]\n",
             "rules[0].when.operation[0]: Input should be 'insert', 'modify', 'remove' or 'other', not 'upsert'",
         ),
-        ("    when: {source: kafka, table: F}\n    tags: [a]\n", "rules[0].when.source: Input should be"),
+        ("    when: {source: pigeon, table: F}\n    tags: [a]\n", "rules[0].when.source: Input should be"),
         ("    when: {source: dynamodb}\n    tags: [a]\n", "a rule for dynamodb needs 'table'"),
         ("    when: {source: eventbridge}\n    tags: [a]\n", "a rule for eventbridge needs 'detail_type'"),
         ("    when: {table: F, detail_type: D}\n    tags: [a]\n", "'detail_type' is for source eventbridge"),

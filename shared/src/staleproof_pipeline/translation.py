@@ -13,6 +13,8 @@ from staleproof.errors import EventError
 from staleproof.events import Cause, Invalidation
 from staleproof_pipeline import bounds
 from staleproof_pipeline.errors import ForbiddenEventError, UnforeseenEventError
+from staleproof_pipeline.followups import NONE, FollowUps, joined
+from staleproof_pipeline.merging import Home, merged
 from staleproof_pipeline.sources import Asked, Ignored, Replicated, Several
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from staleproof.clock import Clock
     from staleproof_pipeline.change import ChangeEvent
     from staleproof_pipeline.rules.derive import Targets
-    from staleproof_pipeline.rules.ruleset import Ruleset
+    from staleproof_pipeline.rules.ruleset import Rules, Ruleset
     from staleproof_pipeline.sources import Parsed, RecordSource
 
 
@@ -34,6 +36,7 @@ class Translated(NamedTuple):
         note: what an operator should know, such as a table that no rule names; "" for nothing.
         rules: names of the rules that matched.
         ignored: why its source says that nothing changed; "" if it does not say so.
+        follow_ups: what the rules ask for beside.
     """
 
     invalidations: tuple[Invalidation, ...] = ()
@@ -41,6 +44,7 @@ class Translated(NamedTuple):
     note: str = ""
     rules: tuple[str, ...] = ()
     ignored: str = ""
+    follow_ups: FollowUps = NONE
 
 
 class Translator:
@@ -56,17 +60,16 @@ class Translator:
 
     def __init__(
         self,
-        rules: Ruleset,
+        rules: Rules,
         region: str,
         namespace: str,
         *,
         peers: Iterable[str] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.rules = rules
+        self._rules = rules
         self.region = region
         self._namespace = namespace
-        self._namespaces = rules.namespaces | {namespace}
         self._peers = frozenset(peers)
         self._clock = clock
 
@@ -153,48 +156,37 @@ class Translator:
         return None
 
     def _changed(self, change: ChangeEvent) -> Translated:
-        targets = self.rules.targets(change)
-        invalidations = tuple(self._merged(targets, change))
-        rules = tuple(each.rule for each in targets)
-        return Translated(invalidations, None, self._note(change, targets), rules)
+        rules = self.rules
+        targets = rules.targets(change)
+        home = Home(self.region, self._namespace, int(self._clock.wall() * 1_000))
+        invalidations, follow_ups = merged(targets, change, home)
+        fired = tuple(each.rule for each in targets)
+        return Translated(invalidations, None, _note(rules, change, targets), fired, "", follow_ups)
 
-    def _note(self, change: ChangeEvent, targets: list[Targets]) -> str:
-        for each in targets:
-            if each.lacking:
-                return (
-                    f"rule {each.rule!r} needs {', '.join(each.lacking)} of {change.entity!r}, which its stream "
-                    "does not tell: something stale may be missed; set StreamViewType to NEW_AND_OLD_IMAGES"
-                )
-        if not targets and not self.rules.knows(change.source, change.entity):
-            known = ", ".join(self.rules.entities(change.source)) or "none"
+    @property
+    def rules(self) -> Ruleset:
+        """The rules that hold now."""
+        return self._rules.current()
+
+    @property
+    def _namespaces(self) -> frozenset[str]:
+        return self.rules.namespaces | {self._namespace}
+
+
+def _note(rules: Ruleset, change: ChangeEvent, targets: list[Targets]) -> str:
+    for each in targets:
+        if each.lacking:
             return (
-                f"no rule is about {change.source} {change.entity!r} (there are rules for: {known}); add one, or "
-                "filter the event source"
+                f"rule {each.rule!r} needs {', '.join(each.lacking)} of {change.entity!r}, which its stream "
+                "does not tell: something stale may be missed; set StreamViewType to NEW_AND_OLD_IMAGES"
             )
-        return ""
-
-    def _merged(self, targets: list[Targets], change: ChangeEvent) -> Iterable[Invalidation]:
-        """One invalidation a namespace and fence: a rule's row version must not fence another rule's tags."""
-        groups: dict[tuple[str, int | None, int], list[Targets]] = {}
-        for each in targets:
-            if each.tags or each.keys:
-                group = (each.namespace or self._namespace, each.row_version, each.lag_ms)
-                groups.setdefault(group, []).append(each)
-        for (namespace, row_version, lag_ms), members in groups.items():
-            yield bounds.checked(
-                Invalidation(
-                    id=change.id,
-                    origin=self.region,
-                    namespace=namespace,
-                    tags=tuple(dict.fromkeys(tag for each in members for tag in each.tags)),
-                    keys=tuple(dict.fromkeys(key for each in members for key in each.keys)),
-                    row_version=row_version,
-                    lag_ms=lag_ms,
-                    at_ms=int(self._clock.wall() * 1_000),
-                    trace=change.trace,
-                    cause=_cause(change, members),
-                )
-            )
+    if not targets and not rules.knows(change.source, change.entity, change.channel):
+        known = ", ".join(rules.entities(change.source)) or "none"
+        return (
+            f"no rule is about {change.source} {change.entity!r} (there are rules for: {known}); add one, or "
+            "filter the event source"
+        )
+    return ""
 
 
 def _joined(parts: Sequence[Translated]) -> Translated:
@@ -206,19 +198,9 @@ def _joined(parts: Sequence[Translated]) -> Translated:
         next((each.note for each in parts if each.note), ""),
         tuple(dict.fromkeys(rule for each in parts for rule in each.rules)),
         ignored[0] if ignored and all(ignored) else "",
+        joined(each.follow_ups for each in parts),
     )
 
 
 def _listed(names: frozenset[str]) -> str:
     return ", ".join(sorted(names)[:20]) or "none"
-
-
-def _cause(change: ChangeEvent, members: list[Targets]) -> Cause:
-    return Cause(
-        source=f"{change.source}:{change.entity}",
-        rules=tuple(each.rule for each in members),
-        position=str(change.position),
-        entity=change.entity,
-        operation=change.operation.value,
-        changed_ms=change.changed_ms,
-    )

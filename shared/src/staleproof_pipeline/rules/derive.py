@@ -3,24 +3,32 @@
 A template whose attribute is missing in a row gives nothing for that row: a flight without a gate concerns no gate.
 That is different from a row that the stream does not tell (its view type leaves it out): then something stale may
 go unnamed, and `Targets.lacking` says so.
+
+A template that names `{each}` is rendered once an element of the rule's list, in every row that has it: what was in
+the list before and what is in it now both fall. A missing list, and an empty one, have no elements.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from staleproof.errors import ConfigurationError, MalformedEventError
+from staleproof.errors import ConfigurationError, MalformedEventError, OversizedEventError
 from staleproof_pipeline.bounds import MAX_ROW_VERSION
 from staleproof_pipeline.change import Operation
 from staleproof_pipeline.errors import FieldError
-from staleproof_pipeline.rules.paths import HEADS, MISSING, find, is_bare, scopes
+from staleproof_pipeline.rules.match import matches
+from staleproof_pipeline.rules.paths import HEADS, MISSING, elements, find, is_bare, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from staleproof.keys import Template
     from staleproof_pipeline.change import ChangeEvent
-    from staleproof_pipeline.rules.model import Rule
+    from staleproof_pipeline.rules.model import Derivation, Rule
+    from staleproof_pipeline.rules.paths import Scope
+
+MAX_FAN_OUT = 10_000
+"""Tags, and keys, that one rule may derive from one change: a row of 400 kB could name more than a journal should."""
 
 _TOLD_BY = {
     Operation.INSERT: frozenset({"new"}),
@@ -41,6 +49,12 @@ class Targets(NamedTuple):
         row_version: the row's version after the change, or None.
         lag_ms: how long loads of older rows are not stored.
         lacking: what the rule needs and the source did not tell; something stale may be missing here.
+        soft: it becomes stale instead of gone.
+        clear: the whole namespace falls.
+        delay_ms: how much later it falls a second time, 0 for never.
+        coalesce_ms: the window within which it falls at most twice, 0 for none.
+        warm: keys to be loaded again.
+        shadow: nothing falls; it is reported only.
     """
 
     rule: str
@@ -50,37 +64,91 @@ class Targets(NamedTuple):
     row_version: int | None
     lag_ms: int
     lacking: tuple[str, ...]
+    soft: bool = False
+    clear: bool = False
+    delay_ms: int = 0
+    coalesce_ms: int = 0
+    warm: tuple[str, ...] = ()
+    shadow: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing falls."""
+        return not (self.tags or self.keys or self.clear)
 
 
-def derive(rule: Rule, change: ChangeEvent) -> Targets:
-    """Return what *rule* makes stale by *change*, which it matches.
+def derive(rule: Rule, change: ChangeEvent, *, shadow: bool = False) -> Targets:
+    """Return what *rule* makes stale by *change*, which it matches; *shadow* says that nothing of the file is applied.
 
     Raises:
         MalformedEventError: an attribute has no text (a list, a set, a map), or nothing can be derived because the
             stream leaves out the row that the rule needs.
+        OversizedEventError: it makes more stale than `MAX_FAN_OUT`.
     """
-    tags, keys = (_rendered(templates, change) for templates in rule.templates)
+    rows = _rows(rule, change)
+    tags, keys, warm = (_rendered(derivations, rows, change) for derivations in rule.templates)
     lacking = tuple(_lacking(rule, change))
-    if lacking and not tags and not keys:
+    if lacking and not tags and not keys and not rule.clear:
         raise MalformedEventError(
             f"rule {rule.name!r} needs {', '.join(lacking)} of {change.entity!r}, which its stream does not tell; set "
             "StreamViewType to NEW_AND_OLD_IMAGES, or derive from {keys.…}"
         )
     row_version = _row_version(rule, change)
     return Targets(
-        rule.name,
-        rule.namespace,
-        tags,
-        keys,
-        row_version,
-        rule.lag_ms if row_version is not None else 0,
-        lacking,
+        rule=rule.name,
+        namespace=rule.namespace,
+        tags=tags,
+        keys=keys,
+        row_version=row_version,
+        lag_ms=rule.lag_ms if row_version is not None else 0,
+        lacking=lacking,
+        soft=rule.soft,
+        clear=rule.clear,
+        delay_ms=rule.delay_ms,
+        coalesce_ms=rule.coalesce_ms,
+        warm=keys if rule.warm is True else warm,
+        shadow=rule.shadow or shadow,
     )
 
 
-def _rendered(templates: Sequence[Template], change: ChangeEvent) -> tuple[str, ...]:
-    texts = [_text(each, scope.names) for scope in scopes(change) for each in templates]
-    return tuple(dict.fromkeys(text for text in texts if text is not None))
+class _Row(NamedTuple):
+    """One row's names, and the same names once an element of the rule's list."""
+
+    names: Mapping[str, Any]
+    elements: Sequence[Mapping[str, Any]]
+
+
+def _rows(rule: Rule, change: ChangeEvent) -> list[_Row]:
+    return [_Row(scope.names, _elements(rule, scope)) for scope in scopes(change)]
+
+
+def _elements(rule: Rule, scope: Scope) -> list[Mapping[str, Any]]:
+    if rule.each is None:
+        return []
+    found = elements(rule.each, scope.names)
+    if len(found) > MAX_FAN_OUT:
+        raise OversizedEventError(
+            f"rule {rule.name!r}: {rule.each} has {len(found)} elements, more than {MAX_FAN_OUT}; give what is so "
+            "large one tag of its own"
+        )
+    return [{**scope.names, "each": each} for each in found]
+
+
+def _rendered(
+    derivations: Sequence[Derivation], rows: Sequence[_Row], change: ChangeEvent
+) -> tuple[str, ...]:
+    wanted = [each for each in derivations if each.when is None or matches(each.when, change)]
+    texts: dict[str, None] = {}
+    for row in rows:
+        for each in wanted:
+            for names in row.elements if each.each else (row.names,):
+                if (text := _text(each.template, names)) is not None:
+                    texts[text] = None
+    if len(texts) > MAX_FAN_OUT:
+        raise OversizedEventError(
+            f"a rule names {len(texts)} texts by one change, more than {MAX_FAN_OUT}; use a tag that they share"
+        )
+    return tuple(texts)
 
 
 def _text(template: Template, names: Mapping[str, Any]) -> str | None:
@@ -102,8 +170,7 @@ def _lacking(rule: Rule, change: ChangeEvent) -> Iterator[str]:
     missing = _TOLD_BY[change.operation] - change.images
     if not missing:
         return
-    fields = [field for kind in rule.templates for template in kind for field in template.fields]
-    for field in dict.fromkeys(fields):
+    for field in rule.fields:
         head = field.partition(".")[0]
         if head in missing or (is_bare(field) and find(field, change.keys) is MISSING):
             yield f"{{{field}}}"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from staleproof.errors import ConfigurationError
+from staleproof_pipeline.rules.condition import Condition, When
+from staleproof_pipeline.rules.example import Example, Expected, Given
 from staleproof_pipeline.rules.marks import Document, MarkedError
-from staleproof_pipeline.rules.model import Rule, RuleFile, When
+from staleproof_pipeline.rules.model import Conditional, Rule, RuleFile
 from staleproof_pipeline.rules.ruleset import Ruleset
 
 if TYPE_CHECKING:
@@ -20,8 +22,28 @@ MAX_BYTES = 256 * 1_024
 MAX_TOLD = 20
 """Errors that one message lists."""
 
-_MODELS: dict[int, type[BaseModel]] = {0: RuleFile, 2: Rule, 3: When}
-"""By the length of the path around a field: `()`, `rules[0]`, `rules[0].when`."""
+_MODELS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): RuleFile,
+    ("rules",): Rule,
+    ("rules", "when"): When,
+    ("rules", "tags"): Conditional,
+    ("rules", "keys"): Conditional,
+    ("rules", "tags", "when"): Condition,
+    ("rules", "keys", "when"): Condition,
+    ("examples",): Example,
+    ("examples", "given"): Given,
+    ("examples", "expect"): Expected,
+}
+"""By the names on the way to a field: `rules[0].when.tabel` is a field of what lies at `rules`, `when`."""
+
+_MEANT = {
+    "throttle": "coalesce",
+    "debounce": "coalesce",
+    "topic": "channel",
+    "bucket": "channel",
+    "queue": "channel",
+}
+"""What people call a field that has another name here."""
 
 _FIXES = {
     "missing": "add it",
@@ -85,7 +107,9 @@ def _told(error: ValidationError, document: Document, name: str) -> str:
 
 
 def _place(detail: ErrorDetails) -> tuple[str | int, ...]:
-    return tuple(detail["loc"])
+    """Where an error lies: names that stand for no field go, and a pattern's error says where in it."""
+    path = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part.startswith("<")))
+    return path + tuple(getattr(detail.get("ctx", {}).get("error"), "place", ()))
 
 
 def _sentence(detail: ErrorDetails) -> str:
@@ -107,7 +131,10 @@ def _written(place: tuple[str | int, ...]) -> str:
 
 def _suggestion(place: tuple[str | int, ...]) -> str:
     *around, field = place
-    known = sorted(_MODELS.get(len(around), Rule).model_fields)
+    names = tuple(part for part in around if isinstance(part, str))
+    known = sorted(_MODELS.get(names, Rule).model_fields)
+    if (meant := _MEANT.get(str(field))) in known:
+        return f"did you mean {meant!r}?"
     close = difflib.get_close_matches(str(field), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
 

@@ -12,130 +12,88 @@ rules:
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from staleproof.errors import ConfigurationError
-from staleproof.keys import Keyspace, Template
-from staleproof.policies.duration import seconds
-from staleproof_pipeline.bounds import MAX_LAG_MS
-from staleproof_pipeline.change import Operation, Source
-from staleproof_pipeline.rules.paths import HEADS, is_bare
+from staleproof.keys import Template
+from staleproof_pipeline.change import Source
+from staleproof_pipeline.rules.condition import Condition, Shape, When
+from staleproof_pipeline.rules.example import Example  # noqa: TC001 - pydantic reads it
+from staleproof_pipeline.rules.kinds import (
+    CoalesceText,
+    DelayText,
+    LagText,
+    NamespaceText,
+    PathText,
+    TemplateText,
+    Version,
+    milliseconds,
+)
+from staleproof_pipeline.rules.operators import PlacedError
+from staleproof_pipeline.rules.paths import is_bare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MAX_RULES = 500
 MAX_TEMPLATES = 32
 """Tags, and keys, that one rule may derive."""
 
+MAX_EXAMPLES = 1_000
+ELEMENT = "each"
+"""The name that templates of a rule with `each` have for an element."""
 
-def _template(text: str) -> str:
-    try:
-        parsed = Template(text)
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from error
-    for field in parsed.fields:
-        _whole(field, text)
-    if parsed.ambient:
-        raise ValueError(
-            f"{text!r}: {{@{parsed.ambient[0]}}} is the application's; name an attribute of the row"
-        )
-    return text
+CHOICES = ("<text>", "<conditional>")
+"""Which of two forms was read: a part of an error's path that stands for no field, as the brackets say."""
 
 
-def _whole(field: str, text: str) -> None:
-    if field in HEADS:
-        raise ValueError(f"{text!r}: {{{field}}} is a whole row; name an attribute, such as {{{field}.id}}")
+class Conditional(Shape):
+    """A template that is rendered under a condition only.
+
+    Attributes:
+        template: of the tag or key.
+        when: the condition.
+    """
+
+    template: TemplateText
+    when: Condition
 
 
-def _path(text: str) -> str:
-    _template(f"{{{text}}}")
-    if ":" in text:
-        raise ValueError(f"{text!r} is no attribute's path; write such as 'version', without a formatter")
-    return text
+class Derivation(NamedTuple):
+    """A parsed template of a rule.
+
+    Attributes:
+        template: the template.
+        when: the condition under which it is rendered, None for always.
+        each: whether it names an element, so that it is rendered once an element.
+    """
+
+    template: Template
+    when: Condition | None
+    each: bool
 
 
-def _namespace(text: str) -> str:
-    try:
-        return Keyspace(text).namespace
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from error
+def _form(value: Any) -> str:
+    return CHOICES[isinstance(value, Conditional) or (isinstance(value, dict) and "template" in value)]
 
 
-def _lag(text: str) -> str:
-    try:
-        milliseconds = seconds(text, "lag") * 1_000
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from error
-    if milliseconds > MAX_LAG_MS:
-        raise ValueError(f"{text!r} is more than an hour; a replica that lags so long is down")
-    return text
-
-
-def _whole_number(value: object) -> object:
-    # Python takes true and 1.0 for 1.
-    if isinstance(value, (bool, float)):
-        raise ValueError(f"Input should be 1, not {value!r}; write version: 1")  # noqa: TRY004 - pydantic reads a ValueError
-    return value
-
-
-def _listed(value: object) -> object:
+def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-TemplateText = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_template)]
-PathText = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_path)]
-Pattern = Annotated[str, Field(min_length=1, max_length=256)]
-Patterns = Annotated[
-    list[Pattern],
-    BeforeValidator(_listed, json_schema_input_type=Pattern | list[Pattern]),
-    Field(max_length=100),
+Derived = Annotated[
+    Annotated[TemplateText, Tag(CHOICES[0])] | Annotated[Conditional, Tag(CHOICES[1])], Discriminator(_form)
 ]
-Operations = Annotated[
-    list[Operation],
-    BeforeValidator(_listed, json_schema_input_type=Operation | list[Operation]),
-    Field(min_length=1, max_length=len(Operation)),
+_WarmKeys = Annotated[
+    list[TemplateText],
+    BeforeValidator(_as_list, json_schema_input_type=TemplateText | list[TemplateText]),
+    Field(min_length=1, max_length=MAX_TEMPLATES),
 ]
-
-
-class Shape(BaseModel):
-    """A part of the file: it does not change, and a misspelt field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class When(Shape):
-    """Which changes a rule concerns: all that is named must hold.
-
-    Attributes:
-        source: `dynamodb` or `eventbridge`.
-        table: tables by name; `*` stands for any characters, as in `prod-*-Flights`.
-        detail_type: events by detail-type, likewise.
-        operation: any of these; all if omitted.
-        changed: at least one of these attributes differs, or the row came or went; any change if omitted.
-    """
-
-    source: Source = Source.DYNAMODB
-    table: Patterns = []
-    detail_type: Patterns = []
-    operation: Operations = list(Operation)
-    changed: Annotated[list[PathText], Field(max_length=100)] = []
-
-    @property
-    def entities(self) -> list[str]:
-        """The patterns that an entity's name must match."""
-        return self.table if self.source is Source.DYNAMODB else self.detail_type
-
-    @model_validator(mode="after")
-    def _names_what_its_source_has(self) -> Self:
-        stream = self.source is Source.DYNAMODB
-        if not self.entities:
-            name = "table" if stream else "detail_type"
-            raise ValueError(f"a rule for {self.source} needs {name!r}; write '*' for all of them")
-        if stream and self.detail_type:
-            raise ValueError("'detail_type' is for source eventbridge; remove it, or set source: eventbridge")
-        if not stream and (self.table or self.changed):
-            raise ValueError("'table' and 'changed' are for source dynamodb: an event tells one state only")
-        return self
+Warm = Annotated[
+    Annotated[bool, Tag("<yes>")] | Annotated[_WarmKeys, Tag("<keys>")],
+    Discriminator(lambda value: "<yes>" if isinstance(value, bool) else "<keys>"),
+]
 
 
 class Rule(Shape):
@@ -145,51 +103,112 @@ class Rule(Shape):
         name: tells rules apart in journals, logs and dead letters.
         description: for people.
         when: the changes it concerns.
-        tags: templates of tags; `{carrier}` gives one tag a row in which it has a value.
-        keys: templates of keys.
+        tags: templates of tags; `{carrier}` gives one tag a row in which it has a value. One that is rendered under a
+            condition only is written `{template: ..., when: ...}`.
+        keys: templates of keys, likewise.
+        each: path of a list, a set or a map of the row: templates that name `{each}` or `{each.sku}` give one text an
+            element.
         namespace: where to invalidate, the deployment's own if omitted.
         row_version: path of the row's version, a number that grows with every change. Loads under the derived tags
             that read an older row are not stored for *lag*, so derive only tags of this very row beside it.
         lag: how long a replica of the table may answer with an older row, such as `2s`.
+        soft: what falls becomes stale instead of gone, for policies that serve stale values.
+        clear: forget the whole namespace.
+        delay: invalidate a second time so much later, such as `2s`, when replicas have caught up.
+        coalesce: of many changes within this window, such as `500ms`, apply the first at once and the others
+            together at its end.
+        warm: request that what fell be loaded again: `true` for the derived keys, or templates of keys.
+        shadow: apply nothing, and report what would fall.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     description: str = Field(default="", max_length=1_024)
     when: When
-    tags: Annotated[list[TemplateText], Field(max_length=MAX_TEMPLATES)] = []
-    keys: Annotated[list[TemplateText], Field(max_length=MAX_TEMPLATES)] = []
-    namespace: Annotated[str, AfterValidator(_namespace)] | None = None
+    tags: Annotated[list[Derived], Field(max_length=MAX_TEMPLATES)] = Field(default=[])
+    keys: Annotated[list[Derived], Field(max_length=MAX_TEMPLATES)] = Field(default=[])
+    each: PathText | None = None
+    namespace: NamespaceText | None = None
     row_version: PathText | None = None
-    lag: Annotated[str, AfterValidator(_lag)] | None = None
+    lag: LagText | None = None
+    soft: bool = False
+    clear: bool = False
+    delay: DelayText | None = None
+    coalesce: CoalesceText | None = None
+    warm: Warm = False
+    shadow: bool = False
 
     @cached_property
-    def templates(self) -> tuple[tuple[Template, ...], tuple[Template, ...]]:
-        """The parsed tags and keys."""
-        return tuple(map(Template, self.tags)), tuple(map(Template, self.keys))
+    def templates(self) -> tuple[tuple[Derivation, ...], tuple[Derivation, ...], tuple[Derivation, ...]]:
+        """The parsed tags, keys, and keys to warm."""
+        warm = self.warm if isinstance(self.warm, list) else []
+        return (
+            tuple(map(self._parsed, self.tags)),
+            tuple(map(self._parsed, self.keys)),
+            tuple(map(self._parsed, warm)),
+        )
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The paths that its templates name, each once."""
+        named = [field for kind in self.templates for each in kind for field in each.template.fields]
+        paths = [self.each if field.partition(".")[0] == ELEMENT and self.each else field for field in named]
+        return tuple(dict.fromkeys(paths))
 
     @cached_property
     def lag_ms(self) -> int:
         """The lag in milliseconds."""
-        return round(seconds(self.lag, "lag") * 1_000) if self.lag else 0
+        return milliseconds(self.lag, "lag") if self.lag else 0
+
+    @cached_property
+    def delay_ms(self) -> int:
+        """The delay in milliseconds, 0 for none."""
+        return max(1, milliseconds(self.delay, "delay")) if self.delay else 0
+
+    @cached_property
+    def coalesce_ms(self) -> int:
+        """The window in milliseconds, 0 for none."""
+        return max(1, milliseconds(self.coalesce, "coalesce")) if self.coalesce else 0
+
+    def _parsed(self, item: str | Conditional) -> Derivation:
+        text, when = (item, None) if isinstance(item, str) else (item.template, item.when)
+        parsed = Template(text)
+        named = any(hole.head == ELEMENT for hole in parsed.holes)
+        return Derivation(parsed, when, each=self.each is not None and named)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if not self.tags and not self.keys:
+        if not self.tags and not self.keys and not self.clear:
             raise ValueError("a rule needs 'tags' or 'keys'; without them it makes nothing stale")
         if (self.row_version is None) != (self.lag is None):
             raise ValueError("'row_version' and 'lag' go together; give both or neither")
+        for problem in (*_effects_at_odds(self), *_elements_at_odds(self)):
+            raise ValueError(problem)
         if self.when.source is Source.EVENTBRIDGE:
             self._needs_no_old_row()
         return self
 
     def _needs_no_old_row(self) -> None:
-        templates = [template for kind in self.templates for template in kind]
-        fields = [field for template in templates for field in template.fields]
-        for field in [*fields, self.row_version or ""]:
+        for field in [*self.fields, self.row_version or ""]:
             if field.partition(".")[0] == "old":
                 raise ValueError(
                     f"{{{field}}}: an event tells no old row; write {{{field.partition('.')[2]}}}"
                 )
+
+
+def _effects_at_odds(rule: Rule) -> Iterator[str]:
+    if rule.warm is True and not rule.keys:
+        yield "'warm: true' loads the derived keys again, and there are none; write warm: 'product:{id}'"
+    if rule.clear and (rule.row_version or rule.warm):
+        yield "'clear' forgets the whole namespace; remove 'row_version', 'lag' and 'warm'"
+    if rule.coalesce and rule.row_version:
+        yield "'coalesce' lets one change stand for others, and 'row_version' is one change's; give one of both"
+    if rule.coalesce and rule.delay:
+        yield "'coalesce' invalidates again at the end of its window; remove 'delay', or 'coalesce'"
+
+
+def _elements_at_odds(rule: Rule) -> Iterator[str]:
+    if rule.each is not None and not any(each.each for kind in rule.templates for each in kind):
+        yield f"'each' names {rule.each!r}, and no template names its elements; write such as 'product:{{each.sku}}'"
 
 
 class RuleFile(Shape):
@@ -197,20 +216,39 @@ class RuleFile(Shape):
 
     Attributes:
         version: of this shape.
+        shadow: apply nothing of any rule, and report what would fall.
         rules: in any order; every rule that matches applies.
+        examples: changes, and what they are expected to make stale: `staleproof rules test` holds the rules to them.
     """
 
-    version: Annotated[Literal[1], BeforeValidator(_whole_number)]
+    version: Annotated[Literal[1], Version]
+    shadow: bool = False
     rules: list[Rule] = Field(min_length=1, max_length=MAX_RULES)
+    examples: Annotated[list[Example], Field(max_length=MAX_EXAMPLES)] = Field(default=[])
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        seen: set[str] = set()
-        for rule in self.rules:
-            if rule.name in seen:
-                raise ValueError(f"two rules are called {rule.name!r}; rename one")
-            seen.add(rule.name)
+        _check_unique("rules", [rule.name for rule in self.rules])
+        _check_unique("examples", [example.name for example in self.examples])
         return self
+
+    @model_validator(mode="after")
+    def _examples_name_rules_that_exist(self) -> Self:
+        names = {rule.name for rule in self.rules}
+        for at, example in enumerate(self.examples):
+            for name in sorted(set(example.expected_rules) - names):
+                raise PlacedError(
+                    f"there is no rule {name!r}; correct the name", ("examples", at, "expect", "rules")
+                )
+        return self
+
+
+def _check_unique(kind: str, names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"two {kind} are called {name!r}; rename one")
+        seen.add(name)
 
 
 __all__ = ["Rule", "RuleFile", "When", "is_bare"]

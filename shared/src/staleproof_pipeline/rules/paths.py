@@ -6,6 +6,7 @@
 `keys.flight_id`       a key attribute
 `carrier`              in both rows: a change of it concerns the old value and the new one
 `carrier.home.city`    dots lead into maps
+`each.sku`             in a rule with `each: items`, an attribute of an element of that list, set or map
 =====================  ==========================================================================
 
 Where the source tells no row at all (a keys-only stream), a bare name is looked up among the keys.
@@ -16,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from staleproof_pipeline.change import ChangeEvent
 
@@ -60,3 +61,32 @@ def find(path: str, names: Mapping[str, Any]) -> Any:
             return MISSING
         value = value[name]
     return value
+
+
+def elements(path: str, names: Mapping[str, Any]) -> list[Any]:
+    """Return the elements of what lies at *path*, in a steady order; none if nothing does.
+
+    Lists and sets have theirs, also where the path leads through lists (`orders.lines`). A map has one `{key, value}` a
+    name, and anything else is its own only element.
+    """
+    found: list[Any] = [names]
+    for name in path.split("."):
+        found = [row[name] for row in _opened(found) if isinstance(row, dict) and name in row]
+    return [element for each in found for element in _members(each)]
+
+
+def _opened(values: Iterable[Any]) -> list[Any]:
+    """*values*, each list replaced by what it holds: so a path leads through lists."""
+    return [member for value in values for member in (value if isinstance(value, list | tuple) else [value])]
+
+
+def _members(value: Any) -> Iterable[Any]:
+    if value is None:
+        return []
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=lambda member: (type(member).__name__, repr(member)))
+    if isinstance(value, dict):
+        return [{"key": key, "value": each} for key, each in value.items()]
+    return [value]
