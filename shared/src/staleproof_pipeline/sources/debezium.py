@@ -60,6 +60,13 @@ def keys(raw: Any) -> dict[str, Any]:
     return an_object(found, "key") if isinstance(found, dict) else {"key": found}
 
 
+def is_key(raw: Any) -> bool:
+    """Say whether the document *raw* of a record's key is certainly Debezium's, by the name of its schema."""
+    _, schema = unwrapped(raw)
+    name = schema.get("name") if isinstance(schema, dict) else None
+    return isinstance(name, str) and name.endswith(".Key")
+
+
 def marker(payload: dict[str, Any], channel: str) -> Ignored | None:
     """Return what *payload* is if it tells no row: a heartbeat, a transaction's begin or end, a change of a schema."""
     if channel.startswith(HEARTBEAT_TOPIC):
