@@ -35,6 +35,22 @@ class Source(StrEnum):
     S3 = "s3"
     APPLICATION = "application"
 
+    @property
+    def remedy(self) -> str:
+        """What makes this source tell whole rows, for messages."""
+        return _REMEDIES[self]
+
+
+_REMEDIES = {
+    Source.DYNAMODB: "set StreamViewType to NEW_AND_OLD_IMAGES",
+    Source.EVENTBRIDGE: "put it into the event's detail or its 'keys'",
+    Source.REDIS_STREAM: "publish a change with its old and new row",
+    Source.KAFKA: "let the database tell it: REPLICA IDENTITY FULL (Postgres), binlog_row_image=FULL (MySQL), "
+    "capture.mode with pre-images (MongoDB)",
+    Source.S3: "an object's event has no more",
+    Source.APPLICATION: "publish the old row and the new one",
+}
+
 
 class Position(BaseModel):
     """A record's place in its source.

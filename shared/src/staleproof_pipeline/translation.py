@@ -177,8 +177,8 @@ def _note(rules: Ruleset, change: ChangeEvent, targets: list[Targets]) -> str:
     for each in targets:
         if each.lacking:
             return (
-                f"rule {each.rule!r} needs {', '.join(each.lacking)} of {change.entity!r}, which its stream "
-                "does not tell: something stale may be missed; set StreamViewType to NEW_AND_OLD_IMAGES"
+                f"rule {each.rule!r} needs {', '.join(each.lacking)} of {change.entity!r}, which its source "
+                f"does not tell: something stale may be missed; {change.source.remedy}"
             )
     if not targets and not rules.knows(change.source, change.entity, change.channel):
         known = ", ".join(rules.entities(change.source)) or "none"

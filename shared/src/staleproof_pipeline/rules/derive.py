@@ -87,11 +87,13 @@ def derive(rule: Rule, change: ChangeEvent, *, shadow: bool = False) -> Targets:
     """
     rows = _rows(rule, change)
     tags, keys, warm = (_rendered(derivations, rows, change) for derivations in rule.templates)
-    lacking = tuple(_lacking(rule, change))
-    if lacking and not tags and not keys and not rule.clear:
+    # A table that was emptied names none of its rows: what the rule derives from a row can only fall as a whole.
+    clear = rule.clear or (change.truncated and bool(rule.fields))
+    lacking = () if clear else tuple(_lacking(rule, change))
+    if lacking and not tags and not keys:
         raise MalformedEventError(
-            f"rule {rule.name!r} needs {', '.join(lacking)} of {change.entity!r}, which its stream does not tell; set "
-            "StreamViewType to NEW_AND_OLD_IMAGES, or derive from {keys.…}"
+            f"rule {rule.name!r} needs {', '.join(lacking)} of {change.entity!r}, which its source does not tell; "
+            f"{change.source.remedy}, or derive from {{keys.…}}"
         )
     row_version = _row_version(rule, change)
     return Targets(
@@ -103,7 +105,7 @@ def derive(rule: Rule, change: ChangeEvent, *, shadow: bool = False) -> Targets:
         lag_ms=rule.lag_ms if row_version is not None else 0,
         lacking=lacking,
         soft=rule.soft,
-        clear=rule.clear,
+        clear=clear,
         delay_ms=rule.delay_ms,
         coalesce_ms=rule.coalesce_ms,
         warm=keys if rule.warm is True else warm,
