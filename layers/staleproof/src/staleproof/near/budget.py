@@ -3,16 +3,17 @@
 Theory of operation: whoever wants to hold more claims it first. If that would be too much, the near cache that holds
 most lets its coldest copy go, and so on until there is room. So an idle namespace gives way to busy ones, and one that
 holds little is left alone. Locks are never nested the wrong way: a near cache returns bytes while it holds its own
-lock; the budget asks near caches to shed while it holds none.
+lock; the budget asks near caches to shed while it holds none. Who comes back here in the midst of that, from a
+finalizer or a signal handler, gets no room, and what he gives back is counted right after (`Latch`).
 """
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 from staleproof.stores.bounds import checked
+from staleproof.stores.latch import Latch, deferring
 
 if TYPE_CHECKING:
     from typing import Any
@@ -47,7 +48,7 @@ class Budget:
     def __init__(self, max_bytes: int) -> None:
         checked(None, max_bytes)
         self.max_bytes = max_bytes
-        self._lock = threading.Lock()
+        self._lock = Latch()
         self._weights: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     @property
@@ -58,6 +59,8 @@ class Budget:
 
     def claim(self, member: Member, weight: int) -> bool:
         """Claim *weight* bytes for *member*, and have room made for them; say whether there is."""
+        if self._lock.nested:
+            return False
         while weight <= self.max_bytes:
             with self._lock:
                 weights = dict(self._weights)
@@ -69,6 +72,7 @@ class Budget:
                 return False
         return False
 
+    @deferring
     def release(self, member: Member, weight: int) -> None:
         """Give back *weight* bytes."""
         with self._lock:
@@ -76,5 +80,5 @@ class Budget:
 
     def after_fork(self, member: Member) -> None:
         """Begin anew for *member* in a child process: it holds nothing there."""
-        self._lock = threading.Lock()
+        self._lock = Latch()
         self._weights.pop(member, None)

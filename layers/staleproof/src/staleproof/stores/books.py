@@ -44,12 +44,10 @@ class Books(Generic[K, V]):
     Args:
         eviction: which order; see `staleproof.stores.orders`.
         bounds: what may be held.
-        gone: told the key, the value and the reason of each item that left, or None.
+        gone: given the key, the value and the reason of each item that left; what it drops dies under the lock.
     """
 
-    def __init__(
-        self, eviction: str, bounds: Bounds, gone: Callable[[tuple[K, V, Removal]], object] | None
-    ) -> None:
+    def __init__(self, eviction: str, bounds: Bounds, gone: Callable[[tuple[K, V, Removal]], object]) -> None:
         self.items: dict[K, Item[V]] = {}
         self.weight = 0
         self.hits = self.misses = self.stored = self.refused = 0
@@ -147,8 +145,7 @@ class Books(Generic[K, V]):
     def _left(self, key: K, item: Item[V], why: Removal) -> None:
         self.weight -= item.weight
         self._removed[why] += 1
-        if self._gone is not None:
-            self._gone((key, item.value, why))
+        self._gone((key, item.value, why))
 
     def _note_deadlines(self) -> None:
         self._deadlines.rebuild(

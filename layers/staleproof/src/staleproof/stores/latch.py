@@ -7,7 +7,8 @@ re-entrant one would let it change what is half changed. So:
 
 * what is dropped under the lock is put into `garbage`, and dies after the lock was released;
 * `nested` says whether this thread holds the lock; a change that finds it held is put off by `defer`, and is made when
-  the lock is released, before whoever held it goes on.
+  the lock is released, before whoever held it goes on. Signal handlers run in the same places, by the same rules.
+* who only looks may take `raw`, the lock alone, in half the time, drops nothing under it, and calls `settle` after it.
 """
 
 from __future__ import annotations
@@ -29,50 +30,57 @@ class Latch:
 
     Attributes:
         garbage: what dies when the lock was released; to be added to under the lock.
+        deferred: what was put off, and not yet made.
+        raw: the lock alone; see above.
+        owned: says whether this thread holds it already.
     """
 
-    __slots__ = ("_deferred", "_depth", "_lock", "_owner", "garbage")
+    __slots__ = ("_depth", "deferred", "garbage", "owned", "raw")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.raw: Any = threading.RLock()
+        self.owned: Callable[[], bool] = self.raw._is_owned  # type: ignore[attr-defined]  # noqa: SLF001
         self._depth = 0
-        self._owner = 0
-        self._deferred: deque[Callable[[], object]] = deque()
+        self.deferred: deque[Callable[[], object]] = deque()
         self.garbage: list[object] = []
 
     @property
     def nested(self) -> bool:
         """Whether this thread holds it already."""
-        return self._owner == threading.get_ident()
+        return self.owned()
 
     @property
     def locked(self) -> bool:
-        """Whether any thread holds it."""
+        """Whether any thread holds it for a change."""
         return self._depth > 0
 
     def defer(self, change: Callable[[], object]) -> None:
         """Make *change* when the lock is released."""
-        self._deferred.append(change)
+        self.deferred.append(change)
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.raw.acquire()
         self._depth += 1
-        self._owner = threading.get_ident()
 
     def __exit__(self, *_: object) -> None:
         if self._depth > 1:
             self._depth -= 1
-            self._lock.release()
+            self.raw.release()
             return
         garbage: list[object] | None = self.garbage
         if garbage:
             self.garbage = []
-        self._owner = self._depth = 0
-        self._lock.release()
+        self._depth = 0
+        self.raw.release()
         garbage = None  # dies here, without the lock, if it was any
-        while self._deferred:
+        if self.deferred:
+            self.settle()
+
+    def settle(self) -> None:
+        """Make what was put off, without the lock."""
+        while self.deferred and not self.owned():
             try:
-                change = self._deferred.popleft()
+                change = self.deferred.popleft()
             except IndexError:  # another thread makes it
                 return
             change()

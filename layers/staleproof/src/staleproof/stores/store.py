@@ -11,13 +11,16 @@ from them, and made anew in a forked child when a thread of the parent was in th
 * **Listener**: it is told of every item that left exactly once, after the lock was released, mostly by the thread that
   caused it. So it may use the store, and it may come a moment late. What it raises reaches the caller of the operation
   that told it; what else is to be told is told by the next one.
+* **Values die** after the lock was released (`Latch`): their `__del__`, any other that the garbage collector runs, and
+  signal handlers may use the store. If they come upon this thread in the midst of a change, their own change is made
+  right after that one, and until then they find nothing.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 from weakref import WeakSet
 
@@ -25,6 +28,7 @@ from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError
 from staleproof.stores.books import Books, Item
 from staleproof.stores.bounds import checked
+from staleproof.stores.latch import Latch, deferring
 from staleproof.stores.removal import DELETED, Removal
 from staleproof.stores.steady import Steady
 
@@ -83,9 +87,8 @@ class Store(Generic[K, V]):
         self._listener = listener
         self._untold: deque[tuple[K, V, Removal]] = deque()
         self._steady = Steady(clock)
-        self._lock = threading.Lock()
-        gone = None if listener is None else self._untold.append
-        self._books: Books[K, V] = Books(eviction, checked(max_entries, max_bytes), gone)
+        self._lock = Latch()
+        self._books: Books[K, V] = Books(eviction, checked(max_entries, max_bytes), self._gone)
         _STORES.add(self)
 
     # --- reading -----------------------------------------------------------------------------------
@@ -98,6 +101,21 @@ class Store(Generic[K, V]):
 
     def get(self, key: K, default: Any = None) -> Any:
         """Return the value of *key*, which counts as a use, or *default*."""
+        books, lock = self._books, self._lock
+        if lock.owned():
+            item = self._alive(key)
+            return default if item is None else item.value
+        with lock.raw:
+            item = books.items.get(key)
+            if item is not None and item.deadline is None:
+                books.hits += 1
+                books.used(key)
+        if lock.deferred:
+            lock.settle()
+        return item.value if item is not None and item.deadline is None else self._get_timed(key, default)
+
+    def _get_timed(self, key: K, default: Any) -> Any:
+        """See `get`, for what may be over."""
         books = self._books
         with self._lock:
             item = books.items.get(key)
@@ -111,9 +129,12 @@ class Store(Generic[K, V]):
 
     def peek(self, key: K) -> V | None:
         """Return the value of *key* or None; no use, and not counted."""
-        with self._lock:
+        lock = self._lock
+        with lock.raw:
             item = self._alive(key)
-            return None if item is None else item.value
+        if lock.deferred:
+            lock.settle()
+        return None if item is None else item.value
 
     def __contains__(self, key: K) -> bool:
         with self._lock:
@@ -145,6 +166,8 @@ class Store(Generic[K, V]):
             idle: seconds without use after which it goes; the store's own by default.
         """
         weight = self._weight_of(key, value)
+        if self._lock.nested:
+            return self._later(partial(self.set, key, value, ttl=ttl, idle=idle))
         if idle is None:
             idle = self._idle
         with self._lock:
@@ -158,6 +181,9 @@ class Store(Generic[K, V]):
     def amend(self, key: K, value: V) -> bool:
         """Replace what *key* holds by *value*, to live on as long as the old would have; say whether it is kept."""
         weight = self._weight_of(key, value)
+        if self._lock.nested:
+            there = key in self
+            return self._later(partial(self.amend, key, value)) and there
         with self._lock:
             old = self._alive(key)
             now = self._steady.read()
@@ -165,6 +191,7 @@ class Store(Generic[K, V]):
         self._tell()
         return kept
 
+    @deferring
     def prolong(self, key: K, ttl: float | None) -> None:
         """Let *key*, if it is there, live for at least another *ttl* seconds; None for ever."""
         with self._lock:
@@ -178,11 +205,15 @@ class Store(Generic[K, V]):
 
     def delete(self, key: K) -> bool:
         """Remove *key*; say whether it was there."""
+        if self._lock.nested:
+            there = key in self
+            return self._later(partial(self.delete, key)) and there
         with self._lock:
             there = self._books.remove(key, DELETED)
         self._tell()
         return there
 
+    @deferring
     def clear(self) -> None:
         """Remove everything."""
         with self._lock:
@@ -190,6 +221,7 @@ class Store(Generic[K, V]):
                 self._books.remove(key, DELETED)
         self._tell()
 
+    @deferring
     def expire(self) -> None:
         """Remove what is over; every `set` does so too."""
         with self._lock:
@@ -198,8 +230,9 @@ class Store(Generic[K, V]):
 
     def after_fork(self) -> None:
         """Go on in a child process: a thread of the parent may have held the lock, in the middle of a change."""
-        if self._lock.locked():
-            self._lock = threading.Lock()
+        torn = self._lock.locked
+        self._lock = Latch()
+        if torn:
             self._books.rebuild()
 
     def _weight_of(self, key: K, value: V) -> int:
@@ -208,7 +241,21 @@ class Store(Generic[K, V]):
             raise ConfigurationError(f"weigh returned {weight!r} for {key!r}; return bytes, 0 or more")
         return weight
 
+    def _later(self, change: Callable[[], object]) -> bool:
+        """Make *change* when the lock is released, and take it for made."""
+        self._lock.defer(change)
+        return True
+
+    def _gone(self, removal: tuple[K, V, Removal]) -> None:
+        """Take leave of what is held no more, under the lock."""
+        if self._listener is None:
+            self._lock.garbage.append(removal)
+        else:
+            self._untold.append(removal)
+
     def _alive(self, key: K) -> Item[V] | None:
+        if self._lock.deferred:
+            return None  # something is about to change: in doubt nothing is found
         item = self._books.items.get(key)
         if item is None or (item.deadline is not None and item.deadline <= self._steady.read()):
             return None
