@@ -6,6 +6,7 @@ applied is then handed to the links at once; that may fail, since the follower s
 missed. Last, poison goes to the dead letter. A record counts as handled only when all of its parts are:
 
 * unavailable server: this chunk and everything after it fail, and are delivered again;
+* what is put off and not stored: the record fails;
 * refused chunk, or a fault that nobody foresaw: its invalidations are tried singly, and those that fail again fail
   alone;
 * dead letter not stored: the record fails;
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK
 from staleproof.errors import ProviderUnavailableError
+from staleproof_pipeline.aftermath import Aftermath
 from staleproof_pipeline.dead_letter import DeadLetter
 from staleproof_pipeline.errors import DeliveryError
 from staleproof_pipeline.observer import NullObserver
@@ -54,6 +56,7 @@ class Invalidator:
         observer: hears what happened.
         clock: the source of time.
         chunk: invalidations a call to the provider takes.
+        aftermath: carries out what rules ask for beside: later invalidations, windows of hot tags, warm-ups.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Invalidator:
         observer: Observer | None = None,
         clock: Clock = SYSTEM_CLOCK,
         chunk: int = CHUNK,
+        aftermath: Aftermath | None = None,
     ) -> None:
         self._translator = translator
         self._providers = providers
@@ -74,15 +78,18 @@ class Invalidator:
         self._observer: Observer = observer or NullObserver()
         self._clock = clock
         self._chunk = chunk
+        self._aftermath = aftermath or Aftermath(observer=self._observer, clock=clock)
 
     def apply(self, records: Sequence[Any], source: RecordSource) -> Report:
         """Deal with *records* of *source*; every one has an outcome, whatever happens."""
         asked = [self._translator.translate(record, source) for record in records]
         for note in dict.fromkeys(each.note for each in asked if each.note):
             self._observer.noted(note)
-        applied, errors = self._invalidate(asked)
+        settled = self._aftermath.settle(asked)
+        applied, errors = self._invalidate(settled.asked)
         lags = self._lags(applied)
         self._pusher.push(applied)
+        errors = self._aftermath.carry_out(settled, errors)
         errors.update(self._bury(records, asked, errors, source))
         report = Report(records, [_outcome(each, errors.get(at)) for at, each in enumerate(asked)])
         self._observer.batch(report, source.name, lags)
@@ -182,4 +189,5 @@ def _outcome(asked: Translated, error: Exception | None) -> RecordOutcome:
         return RecordOutcome(Outcome.FAILED, error)
     if asked.error is not None:
         return RecordOutcome(Outcome.DEAD_LETTERED, asked.error)
-    return RecordOutcome(Outcome.APPLIED if asked.invalidations else Outcome.IGNORED)
+    later = asked.follow_ups.deferred or asked.follow_ups.coalesced
+    return RecordOutcome(Outcome.APPLIED if asked.invalidations or later else Outcome.IGNORED)

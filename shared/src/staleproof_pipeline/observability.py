@@ -8,6 +8,7 @@ and rules are never a dimension, for their number has no bound.
 `InvalidationLag`         milliseconds from a change to its invalidation here
 `Shipped`, `ShipFailed`   records handed to links, and those that a link did not take
 `ReplicationLag`          age in milliseconds of the oldest record that a link still owes
+`Shadowed`                invalidations that rules in shadow mode would have made
 `JournalGap`              times that records were lost before they were shipped
 ========================  ===========================================================================
 """
@@ -28,6 +29,7 @@ from staleproof_pipeline.report import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from staleproof.events import Invalidation
     from staleproof_pipeline.report import RecordOutcome, Report
 
 R = TypeVar("R")
@@ -130,6 +132,18 @@ class Observability:
         self._metrics.add_metric("ReplicationLag", MetricUnit.Milliseconds, lag_ms)
         if lag_ms:
             self.logger.warning("a link owes records", extra={"link": link, "lag_ms": lag_ms})
+
+    def shadowed(self, invalidation: Invalidation) -> None:
+        """See `Observer.shadowed`. Counts, no texts: these may hold what a record holds."""
+        self._count("Shadowed", 1)
+        told = {
+            "rules": invalidation.cause.rules[:MAX_TOLD],
+            "namespace": invalidation.namespace,
+            "tags": len(invalidation.tags),
+            "keys": len(invalidation.keys),
+            "clear": invalidation.clear,
+        }
+        self.logger.info("in shadow mode: nothing was invalidated", extra=told)
 
     def gap(self, link: str, namespace: str) -> None:
         """See `Observer.gap`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from staleproof.events import Invalidation
     from staleproof_pipeline.report import Report
 
 
@@ -29,6 +30,10 @@ class Observer(Protocol):
         """The oldest record that a link still owes is *lag_ms* old, 0 if it owes none."""
         ...
 
+    def shadowed(self, invalidation: Invalidation) -> None:
+        """Rules in shadow mode would have made this stale; nothing of it fell."""
+        ...
+
     def gap(self, link: str, namespace: str) -> None:
         """Records were lost before a link shipped them; the peers clear the namespace instead."""
         ...
@@ -48,6 +53,9 @@ class NullObserver:
 
     def followed(self, link: str, lag_ms: int) -> None:
         """See `Observer.followed`."""
+
+    def shadowed(self, invalidation: Invalidation) -> None:
+        """See `Observer.shadowed`."""
 
     def gap(self, link: str, namespace: str) -> None:
         """See `Observer.gap`."""

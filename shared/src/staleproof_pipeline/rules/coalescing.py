@@ -1,9 +1,9 @@
 """Coalescing: of the changes to a hot tag within a window, which are applied, and when. Pure.
 
 Theory of operation. The first change is applied at once (the leading edge) and opens the tag's window. The next one
-within it is put off to the window's end (the trailing edge), as a deferred invalidation that is stored before
-its record counts as handled. Those that follow until then are *covered*: the stored one is applied after them, and
-makes stale whatever they would have made stale. After the window's end everything begins anew. So a tag is invalidated at
+within it is put off to the window's end (the trailing edge), as a deferred invalidation that is stored before its
+record counts as handled. Those that follow until then are *covered*: the stored one is applied after them, and makes
+stale whatever they would have made stale. After the window's end everything begins anew. So a tag is invalidated at
 most twice a window, and never for the last time before its last change.
 
 Rules that keep this true:
@@ -18,6 +18,7 @@ Rules that keep this true:
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -112,6 +113,7 @@ class MemoryWindows:
     def __init__(self, limit: int = MAX_WINDOWS) -> None:
         self._windows: OrderedDict[str, Window] = OrderedDict()
         self._limit = limit
+        self._lock = threading.Lock()
 
     def get(self, target: str) -> Window | None:
         """See `Windows.get`."""
@@ -119,7 +121,8 @@ class MemoryWindows:
 
     def put(self, target: str, window: Window) -> None:
         """See `Windows.put`."""
-        self._windows[target] = window
-        self._windows.move_to_end(target)
-        if len(self._windows) > self._limit:
-            self._windows.popitem(last=False)
+        with self._lock:
+            self._windows[target] = window
+            self._windows.move_to_end(target)
+            if len(self._windows) > self._limit:
+                self._windows.popitem(last=False)
