@@ -46,8 +46,8 @@ def value(raw: Any, schema: Any, path: str, depth: int = 0) -> Any:
     if raw is None or not isinstance(schema, dict):
         return raw
     name, kind = schema.get("name"), schema.get("type")
-    if isinstance(name, str) and name in _NAMED:
-        return _NAMED[name](raw, schema, path)
+    if isinstance(name, str) and name in MEANINGS:
+        return MEANINGS[name](raw, schema, path)
     if kind == "struct" and isinstance(raw, dict):
         return _struct(raw, schema, path, depth)
     if kind == "array" and isinstance(raw, list):
@@ -125,7 +125,7 @@ def _moment(**unit: int) -> Callable[[Any, dict[str, Any], str], Any]:
     return convert
 
 
-_NAMED: dict[str, Callable[[Any, dict[str, Any], str], Any]] = {
+MEANINGS: dict[str, Callable[[Any, dict[str, Any], str], Any]] = {
     "org.apache.kafka.connect.data.Decimal": _decimal,
     "io.debezium.data.VariableScaleDecimal": _variable_decimal,
     "org.apache.kafka.connect.data.Date": _day,

@@ -27,6 +27,8 @@ from staleproof_pipeline.sources.fields import an_object, optional, required, wr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from staleproof_pipeline.sources.avro import Schema
+
 TRACE_HEADER = "traceparent"
 MAX_OFFSET = 2**63 - 1
 MAX_HEADERS = 1_000
@@ -54,7 +56,7 @@ class Reading(NamedTuple):
         tombstones: what a record without a value is: `remove`, or `ignore` where another record tells of every removal.
     """
 
-    schemas: Mapping[str, encodings.Schema] = {}
+    schemas: Mapping[str, Schema] = {}
     tombstones: str = "remove"
 
 
@@ -155,7 +157,7 @@ def _header(headers: Any, wanted: str) -> str:
     return ""
 
 
-def _keys(key: bytes | None, schema: encodings.Schema | None) -> dict[str, Any]:
+def _keys(key: bytes | None, schema: Schema | None) -> dict[str, Any]:
     """The key attributes. One that cannot be read leaves them unknown: the value tells the row."""
     if not key:
         return {}
