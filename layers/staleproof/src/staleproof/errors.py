@@ -13,6 +13,9 @@ class that says it, never the text:
 `LeaseLostError`           somebody else owns the key now; the value in hand may be used, not stored
 `UnpublishedError`         some messages were not taken: its receipts say which, and what to do about each
 `LoadTimeoutError`         retry: the loader took longer than the policy's `hard_timeout`
+`LimitedError`             retry after the time it tells: a rate limit was reached
+`LockBusyError`            retry: another held the lock for as long as one waited
+`LockLostError`            stop: the lock ran out while it was held, and another may have it
 =========================  =====================================================================
 
 A loader's own exception passes through unchanged (but for `StopIteration`, which Python makes a `RuntimeError`).
@@ -113,3 +116,26 @@ class LeaseLostError(CacheError):
 
 class LoadTimeoutError(CacheError):
     """A load took longer than the policy allows: retry; the load itself goes on, and may be stored."""
+class LimitedError(CacheError):
+    """A rate limit was reached: retry later.
+
+    Attributes:
+        retry_after: seconds after which as much would be let through, if nobody else came.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[LimitedError], tuple[str, float]]:
+        return type(self), (str(self), self.retry_after)
+
+
+class LockBusyError(CacheError):
+    """Another held the lock for as long as one was willing to wait: retry."""
+
+
+class LockLostError(CacheError):
+    """The lock was not held any more: it ran out, and another may have had it. What was done may have been done twice."""
+
+

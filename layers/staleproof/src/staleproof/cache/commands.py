@@ -6,6 +6,8 @@ from collections.abc import Generator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
+from staleproof.cache.operations.performing import Perform
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
@@ -274,6 +276,7 @@ ProviderCommand = (
     | Expire
     | Scan
     | Invalidate
+    | Perform
 )
 Command = ProviderCommand | Load | Pause | Fly | Depart
 

@@ -44,7 +44,7 @@ UNSTORED: Final = {
     "error": "something raised between the load and the store; the caller got that",
 }
 OCCASIONS: Final = ("revalidating", "error", "slow", "resting")
-MODES: Final = ("load", "stale", "error", "deferred")
+MODES: Final = ("load", "stale", "error", "deferred", "local", "allowed", "denied")
 
 
 class Counters:
@@ -68,7 +68,10 @@ class Counters:
             `UNSTORED`.
         invalidations: those of this cache that the server acknowledged.
         fallbacks: what was done because the server could not be reached, by mode: reads that went on with `load`, with
-            a `stale` copy or ended in an `error`; and `deferred` invalidations.
+            a `stale` copy or ended in an `error`; `deferred` invalidations; and questions to rate limits that were
+            answered by a `local` limit, `allowed`, `denied`, or ended in an `error`.
+        operations: questions to data structures that the server answered, by kind of structure: `sorted_set`, `list`,
+            `hash`, `set`, `counter`, `hyperloglog`, `bitmap`, `stream`, `geo`. None of them is a read.
         refreshes: those of the loads that came ahead of need, in the background or by one reader; `refresh_failures`
             raised. `refreshes_dropped` found no worker free.
         load_us, saved_us: microseconds spent in loaders, and what hits on the server saved of them.

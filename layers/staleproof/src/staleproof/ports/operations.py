@@ -104,7 +104,10 @@ class KeepLock(NamedTuple):
 
 
 class FreeLock(NamedTuple):
-    """Free the lock. Reply: whether nobody else had it since it was taken; also if it has run out meanwhile."""
+    """Free the lock. Reply: whether nobody else had it since it was taken; also if it has run out meanwhile.
+
+    A token of 0 stands for whichever *owner* was given, by a server whose answer was lost.
+    """
 
     name: str
     owner: str

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.errors import ProviderRejectedError
+from staleproof.policies import gcra
 from staleproof.ports import operations as ops
 from staleproof.stores import Store
 
@@ -121,15 +122,11 @@ def _weight(name: bytes, value: Any) -> int:
 
 
 def _take(memory: MemoryOperations, each: ops.Take) -> ops.Taken:
-    at, room, cost = memory.now_us(), each.interval_us * each.capacity, each.interval_us * each.cost
-    full = min(max(memory.held(each.name, "limit", int) or at, at), at + room)
-    wait = full + cost - at - room
-    if wait > 0:
-        return ops.Taken(allowed=False, used_us=full - at, wait_us=wait)
-    full += cost
-    if cost:
-        memory.set(each.name, "limit", full, -(-(full - at) // 1_000))
-    return ops.Taken(allowed=True, used_us=full - at, wait_us=0)
+    at = memory.now_us()
+    level = gcra.take(memory.held(each.name, "limit", int), at, each.interval_us, each.capacity, each.cost)
+    if level.allowed and each.cost:
+        memory.set(each.name, "limit", level.full, -(-(level.full - at) // 1_000))
+    return ops.Taken(level.allowed, level.full - at, level.wait)
 
 
 def _take_lock(memory: MemoryOperations, each: ops.TakeLock) -> ops.Held:
@@ -158,7 +155,8 @@ def _free_lock(memory: MemoryOperations, each: ops.FreeLock) -> bool:
     lock: Lock | None = memory.held(each.name, "lock", Lock)
     if lock is None:
         return bool(memory.held(each.name, "last", int) == each.token)
-    return lock[:2] == (each.owner, each.token) and memory.delete(each.name, "lock")
+    ours = lock.owner == each.owner and each.token in {0, lock.token}
+    return ours and memory.delete(each.name, "lock")
 
 
 # --- lists -------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.async_drivers import AsyncDriver
-from staleproof.cache.awaiting.several import Several
+from staleproof.cache.awaiting.server_operations import ServerOperations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from staleproof.policies.policy import Policy
 
 
-class AwaitingOperations(Several):
+class AwaitingOperations(ServerOperations):
     """Values, many of them, and invalidation."""
 
     async def invalidate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from staleproof.cache.blocking.several import Several
+from staleproof.cache.blocking.server_operations import ServerOperations
 from staleproof.cache.drivers import Driver
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from staleproof.policies.policy import Policy
 
 
-class BlockingOperations(Several):
+class BlockingOperations(ServerOperations):
     """Values, many of them, and invalidation."""
 
     def invalidate(

@@ -82,7 +82,7 @@ FREE_LOCK = script(
     _NOW
     + b"""
 local held = text(KEYS[1])
-if held == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 if not held and text(KEYS[2]) == ARGV[2] then return 1 end
 return 0
 """

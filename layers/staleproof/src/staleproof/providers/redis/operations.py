@@ -109,7 +109,7 @@ def _keep_lock(steps: Steps, each: ops.KeepLock) -> Any:
 
 
 def _free_lock(steps: Steps, each: ops.FreeLock) -> Any:
-    held = f"{each.owner}:{each.token}"
+    held = f"{each.owner}:{each.token or ''}"
     return _call(steps, scripts.FREE_LOCK, _lock_names(steps.keys, each.name), held, each.token), bool
 
 
