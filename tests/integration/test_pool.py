@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -195,8 +196,8 @@ def test_timeouts_that_cannot_be_waited_are_refused(server: Valkey, face: Any, t
 
 
 @FACES
-@pytest.mark.parametrize("timeout", [0.9999999, 1, 1.9999996, 3_600])
-def test_any_timeout_within_the_range_works(server: Valkey, face: Any, timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0.9999999, 1, 1.9999996, 3_600, "1s", timedelta(seconds=1)])
+def test_any_timeout_within_the_range_works(server: Valkey, face: Any, timeout: Any) -> None:
     """Fractions that round to whole seconds are seconds."""
     provider: Any = face.from_url(server.url, namespace="pool", timeout=timeout)
     if face is AsyncRedisProvider:

@@ -5,6 +5,7 @@ An `ignore` that is not needed is an error under mypy's strict mode, so each mar
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, assert_type
 
 from staleproof import (
@@ -15,6 +16,7 @@ from staleproof import (
     Policy,
     after_commit,
     ambient,
+    bounded,
     cacheable,
     cacheable_many,
     commit_with,
@@ -46,6 +48,13 @@ def blocking(cache: Cache) -> None:
     assert_type(cache.get_or_load("k", lambda: 1.5), float)
     assert_type(cache.get("k", kind=str), str | Missing)
     cache.invalidate("a", keys=["b"], row_version=3, lag="2s")
+    cache.invalidate("a", row_version=3, lag=timedelta(seconds=2))
+    cache.touch("k", timedelta(minutes=1))
+    cache.touch("k", b"1s")  # type: ignore[arg-type]
+    Policy(
+        ttl=timedelta(minutes=1), ttl_from=lambda _: timedelta(1), consistency=bounded(timedelta(seconds=2))
+    )
+    Policy(ttl=b"1s")  # type: ignore[arg-type]
     cache.invalidate(1)  # type: ignore[arg-type]
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from staleproof.codecs.compression import Algorithm
     from staleproof.codecs.dictionary import ZstdDictionary
     from staleproof.policies.breaker import Breaker
+    from staleproof.policies.duration import Duration
 
 Unreachable: TypeAlias = Literal["raise", "defer"]
 
@@ -221,7 +222,7 @@ class Face:
         soft: bool = False,
         superseded: bool = False,
         row_version: int | None = None,
-        lag: float | str = 0,
+        lag: Duration = 0,
     ) -> Invalidation:
         """Return the record of an invalidation that begins here and now.
 
@@ -250,7 +251,7 @@ def _near_cache(clock: Clock, *, near: NearCache | Callable[[], NearCache] | boo
     return near() if callable(near) else near or None
 
 
-def _milliseconds(lag: float | str) -> int:
+def _milliseconds(lag: Duration) -> int:
     given = seconds(lag, "lag")
     if given > MAX_LAG:
         raise ConfigurationError(f"lag={lag!r} is more than an hour; peers refuse such a fence")

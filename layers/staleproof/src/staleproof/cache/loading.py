@@ -22,6 +22,8 @@ from staleproof.policies.duration import seconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from staleproof.policies.duration import Duration
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,7 +61,7 @@ class LoadContext:
         self.tags: list[str] = []
         self.skipped = False
         self.refused = ""
-        self._ttl: float | str | None = None
+        self._ttl: Duration | None = None
         self._stale = stale
 
     def add_tags(self, *tags: str) -> None:
@@ -70,12 +72,12 @@ class LoadContext:
         self.tags.extend(tags)
 
     @property
-    def ttl(self) -> float | str | None:
+    def ttl(self) -> Duration | None:
         """How long this value is fresh, seconds or `"10m"`; None leaves that to the policy."""
         return self._ttl
 
     @ttl.setter
-    def ttl(self, ttl: float | str | None) -> None:
+    def ttl(self, ttl: Duration | None) -> None:
         if ttl is not None:
             seconds(ttl, "ttl")
         self._ttl = ttl

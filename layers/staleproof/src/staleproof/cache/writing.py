@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from staleproof.cache.core import Core
     from staleproof.cache.many import Ours
     from staleproof.events import Invalidation
+    from staleproof.policies.duration import Duration
     from staleproof.ports import Begun
 
 _UNKNOWN = Miss(ABSENT, None)
@@ -118,7 +119,7 @@ def deposit_all(core: Core, batch: Batch, begun: Mapping[int, Ours], lease: byte
     return sum(stored.values())
 
 
-def touch(core: Core, call: Call, ttl: float | str | None) -> Plan[bool]:
+def touch(core: Core, call: Call, ttl: Duration | None) -> Plan[bool]:
     """Let a fresh entry end *ttl* from now, without moving its value; say whether there was one.
 
     None is the policy's own time to live.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from staleproof.config.settings import Settings
+    from staleproof.policies.duration import Duration
 
 LONGEST_PAUSE = 5.0
 """Seconds between two looks of the thread at the clock: a machine that was suspended is noticed within these."""
@@ -78,7 +79,7 @@ class Reloader:
         settings: Settings,
         on_change: Callable[[Settings], object],
         *,
-        every: float | str | None = None,
+        every: Duration | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if settings.sources is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from staleproof.cache.cached_many import EitherManyDecorator
     from staleproof.codecs import CodecFactory
     from staleproof.decorators.options import Key, Keys, PutTiming, Timing
+    from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -91,7 +92,7 @@ def evicts(
     timing: Timing = "after",
     all: bool = False,  # noqa: A002 - as one says it
     row_version: Callable[[Any], int | None] | None = None,
-    lag: float | str = 0,
+    lag: Duration = 0,
     provider: str | None = None,
 ) -> Callable[[F], F]:
     """See `Cache.evicts`; *cache* is a registered name."""

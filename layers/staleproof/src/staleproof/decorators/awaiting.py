@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from staleproof.codecs import CodecFactory
     from staleproof.decorators.options import Key, Keys, PutTiming, Timing
     from staleproof.decorators.transactions import AwaitingTransaction, Registrar
+    from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
 
 F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any]]")
@@ -90,7 +91,7 @@ class AwaitingDecorators(AwaitingOperations):
         timing: Timing = "after",
         all: bool = False,  # noqa: A002 - as one says it
         row_version: Callable[[Any], int | None] | None = None,
-        lag: float | str = 0,
+        lag: Duration = 0,
         provider: str | None = None,
     ) -> Callable[[F], F]:
         """See `Cache.evicts`; decorates coroutine functions."""

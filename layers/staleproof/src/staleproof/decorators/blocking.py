@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from staleproof.codecs import CodecFactory
     from staleproof.decorators.options import Key, Keys, PutTiming, Timing
     from staleproof.decorators.transactions import BlockingTransaction, Registrar
+    from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -136,7 +137,7 @@ class BlockingDecorators(BlockingOperations):
         timing: Timing = "after",
         all: bool = False,  # noqa: A002 - as one says it
         row_version: Callable[[Any], int | None] | None = None,
-        lag: float | str = 0,
+        lag: Duration = 0,
         provider: str | None = None,
     ) -> Callable[[F], F]:
         """Invalidate what a function changes.

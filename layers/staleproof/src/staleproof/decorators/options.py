@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from staleproof.codecs import CodecFactory
+    from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
 
 Key: TypeAlias = "str | Callable[..., str] | None"
@@ -101,7 +102,7 @@ class Eviction(NamedTuple):
     timing: Timing = "after"
     all: bool = False
     row_version: Callable[[Any], int | None] | None = None
-    lag: float | str = 0
+    lag: Duration = 0
     provider: str | None = None
     prefix: str = ""
 

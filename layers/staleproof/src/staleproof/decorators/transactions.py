@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from staleproof.cache.face import Face
+    from staleproof.policies.duration import Duration
 
 Callback: TypeAlias = "Callable[[], Any]"
 Registrar: TypeAlias = "Callable[[Callback], Any]"
@@ -45,7 +46,7 @@ class Manner(NamedTuple):
 
     soft: bool = False
     row_version: int | None = None
-    lag: float | str = 0
+    lag: Duration = 0
 
 
 class Targets(NamedTuple):
@@ -190,7 +191,7 @@ class Transaction:
         keys: Sequence[str] = (),
         soft: bool = False,
         row_version: int | None = None,
-        lag: float | str = 0,
+        lag: Duration = 0,
     ) -> None:
         """Invalidate *tags* and *keys* at the commit; for the arguments see `Cache.invalidate`."""
         if self._unit is None:

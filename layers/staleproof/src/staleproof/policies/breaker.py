@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from staleproof.clock import Clock
+    from staleproof.policies.duration import Duration
 
 NEVER_OPENS = 0
 
@@ -48,9 +49,7 @@ class Breaker:
         "opened",
     )
 
-    def __init__(
-        self, failures: int = 3, cooldown: float | str = "1s", *, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
+    def __init__(self, failures: int = 3, cooldown: Duration = "1s", *, clock: Clock = SYSTEM_CLOCK) -> None:
         if type(failures) is not int or failures < 0:
             raise ConfigurationError(f"breaker failures={failures!r} must be a whole number; 0 never opens")
         self._failures = failures
@@ -99,7 +98,7 @@ class Breaker:
         if 0 < self._failures <= failures:
             self._tell(opened=False, figure=self._clock.monotonic() - self._opened_at)
 
-    def adopt(self, failures: int, cooldown: float | str) -> None:
+    def adopt(self, failures: int, cooldown: Duration) -> None:
         """Take other limits from now on."""
         fresh, was_open = Breaker(failures, cooldown, clock=self._clock), self.is_open
         self._failures, self._cooldown = fresh._failures, fresh._cooldown

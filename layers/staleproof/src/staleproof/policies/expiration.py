@@ -9,7 +9,8 @@ from staleproof.policies.duration import seconds
 from staleproof.policies.policy import IDLE_SLACK
 
 if TYPE_CHECKING:
-    from staleproof.policies.policy import Duration, Policy
+    from staleproof.policies.duration import Duration
+    from staleproof.policies.policy import Policy
 
 _TINY = 1e-12
 EARLY = 20

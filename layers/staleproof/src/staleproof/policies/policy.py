@@ -22,7 +22,8 @@ from staleproof.policies.fields import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Duration: TypeAlias = float | str
+    from staleproof.policies.duration import Duration
+
 Fallback: TypeAlias = Literal["load", "stale", "error"]
 
 TAG_MARGIN_MS = 60_000
@@ -87,7 +88,7 @@ FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
 class Policy:
     """How long a value is kept, how fresh a read must be, and what happens when something fails.
 
-    Durations are seconds or texts such as `"10m"`.
+    Durations are seconds, texts such as `"10m"`, or a `timedelta`.
 
     Args:
         ttl: how long an entry is fresh; None keeps it until invalidated.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from staleproof.events import Invalidation
     from staleproof.near.store import NearStore
+    from staleproof.policies.duration import Duration
     from staleproof.ports import (
         AsyncProvider,
         Begun,
@@ -46,8 +47,8 @@ class AsyncTieredProvider:
         remote: AsyncProvider,
         *,
         local: NearStore | None = None,
-        staleness: float | str = 0,
-        life: float | str = DEFAULT_LIFE,
+        staleness: Duration = 0,
+        life: Duration = DEFAULT_LIFE,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.remote = remote

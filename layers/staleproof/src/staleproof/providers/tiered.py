@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from staleproof.events import Invalidation
+    from staleproof.policies.duration import Duration
     from staleproof.ports import (
         Begun,
         Claim,
@@ -38,7 +39,7 @@ DEFAULT_MAX_BYTES = 64 * 2**20
 DEFAULT_LIFE = "1m"
 
 
-def steps(local: NearStore | None, staleness: float | str, life: float | str, clock: Clock) -> TieredSteps:
+def steps(local: NearStore | None, staleness: Duration, life: Duration, clock: Clock) -> TieredSteps:
     """Return the steps of a tiered provider; for the arguments see `TieredProvider`."""
     if local is None:
         local = NearStore(max_bytes=DEFAULT_MAX_BYTES, clock=clock)
@@ -69,8 +70,8 @@ class TieredProvider:
         remote: Provider,
         *,
         local: NearStore | None = None,
-        staleness: float | str = 0,
-        life: float | str = DEFAULT_LIFE,
+        staleness: Duration = 0,
+        life: Duration = DEFAULT_LIFE,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.remote = remote

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from staleproof.cache.call import Call
     from staleproof.cache.explanation import Explanation
+    from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
 
 
@@ -24,7 +25,7 @@ class AwaitingOperations(ServerOperations):
         keys: Sequence[str] = (),
         soft: bool = False,
         row_version: int | None = None,
-        lag: float | str = 0,
+        lag: Duration = 0,
     ) -> None:
         """Forget everything under *tags*, and *keys*. When this returns, no later read sees what was loaded before.
 

@@ -12,6 +12,7 @@ from staleproof.cache.missing import MISSING, Missing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
 
 T = TypeVar("T")
@@ -181,7 +182,7 @@ class Values(Serving):
     async def touch(
         self,
         key: str,
-        ttl: float | str | None = None,
+        ttl: Duration | None = None,
         *,
         tags: Iterable[str] = (),
         policy: Policy | str | None = None,

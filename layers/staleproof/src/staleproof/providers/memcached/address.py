@@ -13,12 +13,16 @@ the endpoint is asked again.
 from __future__ import annotations
 
 import ssl
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from staleproof.errors import ConfigurationError
+from staleproof.policies.duration import waited
 from staleproof.providers.memcached.members import Member
 from staleproof.providers.memcached.settlement import POLL
+
+if TYPE_CHECKING:
+    from staleproof.policies.duration import Duration
 
 DEFAULT_PORT = 11_211
 DEFAULT_TIMEOUT = 1.0
@@ -56,18 +60,16 @@ class Limits(NamedTuple):
     max_connections: int = DEFAULT_MAX_CONNECTIONS
 
 
-def limits(timeout: float, max_connections: int) -> Limits:
+def limits(timeout: Duration, max_connections: int) -> Limits:
     """Return the limits, checked.
 
     Raises:
         ConfigurationError: one of them cannot be.
     """
-    given: object = timeout
-    if not isinstance(given, int | float) or not MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
-        raise ConfigurationError(f"timeout={timeout!r}: use {MIN_TIMEOUT} to {MAX_TIMEOUT} seconds")
+    given = waited(timeout, "timeout", MIN_TIMEOUT, MAX_TIMEOUT)
     if max_connections < 1:
         raise ConfigurationError(f"max_connections={max_connections!r}: use 1 or more")
-    return Limits(float(timeout), max_connections)
+    return Limits(given, max_connections)
 
 
 _OPTIONS = ("ssl_ca_certs=", "poll=")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from staleproof.events import Invalidation
+    from staleproof.policies.duration import Duration
     from staleproof.ports import JournalId, Keys
     from staleproof.providers.memcached.address import Address
     from staleproof.providers.memcached.rounds import Step
@@ -57,7 +58,7 @@ class MemcachedProvider:
         address: Address,
         namespace: str,
         *,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: Duration = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -77,7 +78,7 @@ class MemcachedProvider:
         url: str,
         *,
         namespace: str,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: Duration = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
     ) -> MemcachedProvider:
         """Connect (at first use) to *url*; see `staleproof.providers.memcached.address`."""

@@ -15,7 +15,7 @@ from staleproof.providers.redis.async_node_connections import AsyncNodeConnectio
 from staleproof.providers.redis.chart import Chart
 from staleproof.providers.redis.cluster_connections import CLUSTER_SLOTS, refuse
 from staleproof.providers.redis.cluster_steps import ClusterSteps
-from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
+from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, checked_timeout
 from staleproof.providers.redis.delivery import Delivery, Pause, Refresh
 from staleproof.providers.redis.exchange import commands
 from staleproof.providers.redis.failures import check
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from staleproof.keys import Keyspace
+    from staleproof.policies.duration import Duration
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.delivery import Marks
     from staleproof.providers.redis.durability import Durability
@@ -46,11 +47,12 @@ class AsyncClusterConnections:
         self,
         url: str,
         *,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: Duration = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         credentials: Credentials | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        timeout = checked_timeout(timeout)
         self._endpoint = AsyncNodeConnections(
             url, timeout=timeout, max_connections=max_connections, credentials=credentials, clock=clock
         )

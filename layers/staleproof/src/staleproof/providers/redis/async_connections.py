@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from staleproof.keys import Keyspace
+    from staleproof.policies.duration import Duration
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.durability import Durability
 
@@ -57,11 +58,12 @@ class AsyncConnections:
         self,
         url: str,
         *,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: Duration = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         credentials: Credentials | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        timeout = checked_timeout(timeout)
         options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
         pool: Any = pooled(redis.asyncio.ConnectionPool.from_url, url, options)
         self.durability: Durability = told(pool.connection_kwargs)
@@ -70,7 +72,7 @@ class AsyncConnections:
         self._credentials = credentials
         self._clock = clock
         self.where = where(pool.connection_kwargs)
-        self._timeout = checked_timeout(timeout)
+        self._timeout = timeout
         self._max = max_connections
         self._greetings: list[Greeting] = []
         self._replicas = Replicas(self.where, timeout)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from staleproof.events import Invalidation
+    from staleproof.policies.duration import Duration
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.ports.operations import Operation
     from staleproof.providers.redis.durability import Durability
@@ -89,7 +90,7 @@ class AsyncRedisProvider:
         url: str,
         *,
         namespace: str,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: Duration = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         reader_url: str | Sequence[str] | None = None,
         credentials: Credentials | None = None,

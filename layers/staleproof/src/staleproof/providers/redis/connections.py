@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError
+from staleproof.policies.duration import waited
 from staleproof.providers.redis.credentials import AgeingWire
 from staleproof.providers.redis.durability import Replicas, settle, told
 from staleproof.providers.redis.endpoint import pooled
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from staleproof.keys import Keyspace
+    from staleproof.policies.duration import Duration
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.durability import Durability
     from staleproof.providers.redis.exchange import Exchange
@@ -44,16 +46,13 @@ OPTIONS: dict[str, Any] = {"protocol": 2, "client_name": CLIENT_NAME, "driver_in
 """RESP2: no push messages can arrive between our replies. No handshake beyond what the server needs."""
 
 
-def checked_timeout(timeout: float) -> float:
-    """Return *timeout*, in seconds.
+def checked_timeout(timeout: Duration) -> float:
+    """Return *timeout* in seconds.
 
     Raises:
         ConfigurationError: it is no time that one could wait.
     """
-    given: object = timeout
-    if not isinstance(given, int | float) or not MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
-        raise ConfigurationError(f"timeout={timeout!r}: use {MIN_TIMEOUT} to {MAX_TIMEOUT} seconds")
-    return float(timeout)
+    return waited(timeout, "timeout", MIN_TIMEOUT, MAX_TIMEOUT)
 
 
 def where(kwargs: dict[str, Any]) -> str:
@@ -101,16 +100,17 @@ class Connections(Pool):
         self,
         url: str,
         *,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: Duration = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         credentials: Credentials | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        timeout = checked_timeout(timeout)
         options = {**OPTIONS, "socket_timeout": timeout, "socket_connect_timeout": timeout}
         self._pool = pooled(redis.ConnectionPool.from_url, url, options)
         self.durability: Durability = told(self._pool.connection_kwargs)
         authenticate(self._pool.connection_kwargs, credentials)
-        super().__init__(where(self._pool.connection_kwargs), checked_timeout(timeout), max_connections)
+        super().__init__(where(self._pool.connection_kwargs), timeout, max_connections)
         self._credentials = credentials
         self._clock = clock
         self._greetings: list[Greeting] = []

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from staleproof.events import Invalidation
+    from staleproof.policies.duration import Duration
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.durability import Durability
     from staleproof.ports.operations import Operation
@@ -103,7 +104,7 @@ class RedisProvider(RedisFollower):
         url: str,
         *,
         namespace: str,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: Duration = DEFAULT_TIMEOUT,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         reader_url: str | Sequence[str] | None = None,
         credentials: Credentials | None = None,
@@ -111,7 +112,7 @@ class RedisProvider(RedisFollower):
         restarts: Restarts = "trust",
         durability: Durability | None = None,
     ) -> RedisProvider:
-        """Connect (at first use) to *url*; *timeout* in seconds bounds connecting and each reply.
+        """Connect (at first use) to *url*; *timeout*, seconds or `"1s"`, bounds connecting and each reply.
 
         *reader_url* is the endpoint of its replicas, for policies with `reader`; of several the nearest is asked. With
         *cluster*, or `cluster=true` in the URL's query, *url* is a cluster's endpoint, or any of its nodes.

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from staleproof.near.store import NearStore
+    from staleproof.policies.duration import Duration
     from staleproof.providers.redis.provider import RedisProvider
 
 LOGGER = logging.getLogger("staleproof")
@@ -64,7 +65,7 @@ class Tracker:
         ConfigurationError: the interval is nothing, or *near* belongs to a cache over a tiered provider.
     """
 
-    def __init__(self, provider: RedisProvider, near: NearStore, *, interval: float | str = "100ms") -> None:
+    def __init__(self, provider: RedisProvider, near: NearStore, *, interval: Duration = "100ms") -> None:
         if near.behind_tier:
             raise ConfigurationError(
                 "the near cache of a cache over a tiered provider cannot be tracked: the tier must hear of the journal "
