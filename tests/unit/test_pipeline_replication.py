@@ -242,6 +242,8 @@ class Heard(NamedTuple):
     def followed(self, link: str, lag_ms: int) -> None:
         self.lags.append(lag_ms)
 
+    def reloaded(self, digest: str, error: str) -> None: ...
+
     def shadowed(self, invalidation: Any) -> None: ...
 
     def gap(self, link: str, namespace: str) -> None:

@@ -10,15 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof_pipeline import batch
+from staleproof_pipeline import batch, live
 from staleproof_pipeline import providers as namespaces
+from staleproof_pipeline.aftermath import Aftermath
 from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
+from staleproof_pipeline.deferral_queue import DeferralQueue
 from staleproof_pipeline.invalidation import Invalidator
 from staleproof_pipeline.observability import Observability
 from staleproof_pipeline.replication.eventbridge_link import EventBridgeLink
 from staleproof_pipeline.replication.follow import Followed, JournalFollower
 from staleproof_pipeline.replication.push import Pusher
-from staleproof_pipeline.rules import loader
 from staleproof_pipeline.settings import Settings
 from staleproof_pipeline.sources import dynamodb_streams, eventbridge
 from staleproof_pipeline.translation import Translator
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 
     from staleproof.clock import Clock
     from staleproof_pipeline.dead_letter import DeadLetters
+    from staleproof_pipeline.deferral import Deferrer
     from staleproof_pipeline.providers import Providers
     from staleproof_pipeline.replication.links import Link
-    from staleproof_pipeline.rules.ruleset import Ruleset
+    from staleproof_pipeline.rules.ruleset import Rules
+    from staleproof_pipeline.warm_requests import Warmer
 
 RESERVE_SECONDS = 5.0
 """What a scheduled run leaves of its time, to write positions and metrics."""
@@ -72,28 +75,38 @@ class Replication(NamedTuple):
 def pipeline(
     settings: Settings | None = None,
     *,
-    rules: Ruleset | None = None,
+    rules: Rules | None = None,
     providers: Providers | None = None,
     dead_letters: DeadLetters | None = None,
     links: Sequence[Link] | None = None,
+    deferrer: Deferrer | None = None,
+    warmer: Warmer | None = None,
     observability: Observability | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Pipeline:
-    """Return what applies changes. Nothing is connected yet.
+    """Return what applies changes. Nothing is connected yet, but what has the rules if that is AWS.
 
     Raises:
         ConfigurationError: a setting is missing or wrong, or the rules are.
     """
     settings = settings or Settings.from_env()
-    rules = rules or _rules(settings)
+    observability = observability or Observability(settings.region)
+    deferrer = deferrer or _deferrer(settings)
+    rules = rules or live.rules(settings, _client, deferrer, observability, clock=clock)
+    rules.current()  # whoever has no rules does not start, and takes no record
     providers = providers or _providers(settings)
     dead_letters = dead_letters or _queue(settings)
-    observability = observability or Observability(settings.region)
     links = _links(settings) if links is None else links
     pusher = Pusher(links, providers, settings.region, observer=observability)
     translator = Translator(rules, settings.region, settings.namespace, peers=settings.peers, clock=clock)
     invalidator = Invalidator(
-        translator, providers, dead_letters, pusher, observer=observability, clock=clock
+        translator,
+        providers,
+        dead_letters,
+        pusher,
+        observer=observability,
+        clock=clock,
+        aftermath=Aftermath(deferrer, warmer=warmer, observer=observability, clock=clock),
     )
     return Pipeline(invalidator, observability)
 
@@ -114,7 +127,7 @@ def replication(
     settings = settings or Settings.from_env()
     providers = providers or _providers(settings)
     observability = observability or Observability(settings.region)
-    named = _rules(settings).namespaces if settings.rules or settings.rules_text else frozenset[str]()
+    named = live.namespaces(settings, _client)
     follower = JournalFollower(
         _links(settings) if links is None else links,
         providers,
@@ -131,15 +144,15 @@ def _providers(settings: Settings) -> Providers:
     return namespaces.of_url(settings.cache_url, timeout=settings.timeout, horizon=settings.journal_horizon)
 
 
-def _rules(settings: Settings) -> Ruleset:
-    if settings.rules_text:
-        return loader.loads(settings.rules_text, "STALEPROOF_RULES_TEXT")
-    return loader.load(settings.require("rules"))
-
-
 def _queue(settings: Settings) -> DeadLetterQueue:
     url = settings.require("dead_letter_queue_url")
     return DeadLetterQueue(partial(_client, "sqs", settings.region), url)
+
+
+def _deferrer(settings: Settings) -> DeferralQueue | None:
+    if not settings.deferral_queue_url:
+        return None
+    return DeferralQueue(partial(_client, "sqs", settings.region), settings.deferral_queue_url)
 
 
 def _links(settings: Settings) -> list[Link]:

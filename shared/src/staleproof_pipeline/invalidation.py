@@ -82,6 +82,7 @@ class Invalidator:
 
     def apply(self, records: Sequence[Any], source: RecordSource) -> Report:
         """Deal with *records* of *source*; every one has an outcome, whatever happens."""
+        rules = self._translator.rules.digest
         asked = [self._translator.translate(record, source) for record in records]
         for note in dict.fromkeys(each.note for each in asked if each.note):
             self._observer.noted(note)
@@ -91,7 +92,8 @@ class Invalidator:
         self._pusher.push(applied)
         errors = self._aftermath.carry_out(settled, errors)
         errors.update(self._bury(records, asked, errors, source))
-        report = Report(records, [_outcome(each, errors.get(at)) for at, each in enumerate(asked)])
+        outcomes = [_outcome(each, errors.get(at)) for at, each in enumerate(asked)]
+        report = Report(records, outcomes, rules)
         self._observer.batch(report, source.name, lags)
         return report
 

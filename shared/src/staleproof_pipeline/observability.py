@@ -8,6 +8,8 @@ and rules are never a dimension, for their number has no bound.
 `InvalidationLag`         milliseconds from a change to its invalidation here
 `Shipped`, `ShipFailed`   records handed to links, and those that a link did not take
 `ReplicationLag`          age in milliseconds of the oldest record that a link still owes
+`RulesAccepted`           times that other rules began to hold
+`RulesRefused`            times that rules were wrong or out of reach, and the last good ones went on
 `Shadowed`                invalidations that rules in shadow mode would have made
 `JournalGap`              times that records were lost before they were shipped
 ========================  ===========================================================================
@@ -109,7 +111,7 @@ class Observability:
                 self.logger.error("record failed", extra=told)
             else:
                 self.logger.warning("record dead-lettered", extra=told)
-        self.logger.debug("batch", extra={"source": source, **counts})
+        self.logger.debug("batch", extra={"source": source, "rules": report.rules, **counts})
 
     def noted(self, note: str) -> None:
         """See `Observer.noted`; each note once a process."""
@@ -132,6 +134,15 @@ class Observability:
         self._metrics.add_metric("ReplicationLag", MetricUnit.Milliseconds, lag_ms)
         if lag_ms:
             self.logger.warning("a link owes records", extra={"link": link, "lag_ms": lag_ms})
+
+    def reloaded(self, digest: str, error: str) -> None:
+        """See `Observer.reloaded`."""
+        self._count("RulesRefused" if error else "RulesAccepted", 1)
+        told = {"rules": digest, **({"error": error[:MAX_ERROR]} if error else {})}
+        if error:
+            self.logger.error("new rules do not hold; the last good ones go on", extra=told)
+        else:
+            self.logger.info("rules hold", extra=told)
 
     def shadowed(self, invalidation: Invalidation) -> None:
         """See `Observer.shadowed`. Counts, no texts: these may hold what a record holds."""

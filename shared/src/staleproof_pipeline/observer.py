@@ -30,6 +30,10 @@ class Observer(Protocol):
         """The oldest record that a link still owes is *lag_ms* old, 0 if it owes none."""
         ...
 
+    def reloaded(self, digest: str, error: str) -> None:
+        """Other rules hold from now on; or they were refused or out of reach, and those of *digest* go on."""
+        ...
+
     def shadowed(self, invalidation: Invalidation) -> None:
         """Rules in shadow mode would have made this stale; nothing of it fell."""
         ...
@@ -53,6 +57,9 @@ class NullObserver:
 
     def followed(self, link: str, lag_ms: int) -> None:
         """See `Observer.followed`."""
+
+    def reloaded(self, digest: str, error: str) -> None:
+        """See `Observer.reloaded`."""
 
     def shadowed(self, invalidation: Invalidation) -> None:
         """See `Observer.shadowed`."""

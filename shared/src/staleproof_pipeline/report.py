@@ -34,10 +34,17 @@ class RecordOutcome(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The outcomes of a batch, in the order of its records."""
+    """The outcomes of a batch, in the order of its records.
+
+    Attributes:
+        records: as they came.
+        outcomes: one a record.
+        rules: the digest of the rules that held when it came.
+    """
 
     records: Sequence[Any]
     outcomes: Sequence[RecordOutcome]
+    rules: str = ""
 
     def counts(self) -> dict[str, int]:
         """Return how many records had each outcome; the numbers add up to the records sent."""

@@ -6,8 +6,10 @@ variable                             meaning                                    
 `STALEPROOF_CACHE_URL`               `redis://`, `rediss://` (TLS), `unix://`, or `memory://`            required
 `STALEPROOF_NAMESPACE`               where rules that name no namespace invalidate                       required
 `STALEPROOF_REGION`                  this region                                                         `AWS_REGION`
-`STALEPROOF_RULES`                   path of the rules file                                              one of both
+`STALEPROOF_RULES`                   path of the rules file, `ssm:/NAME` or `s3://BUCKET/KEY`            one of both
 `STALEPROOF_RULES_TEXT`              the rules themselves                                                is required
+`STALEPROOF_RULES_INTERVAL`          how often the rules are looked at for changes, such as `1m`         `1m`
+`STALEPROOF_DEFERRAL_QUEUE_URL`      SQS queue that holds back what rules put off                        none
 `STALEPROOF_DEAD_LETTER_QUEUE_URL`   SQS queue for records that can never be applied                     required
 `STALEPROOF_PEERS`                   the other regions, comma separated                                  none
 `STALEPROOF_BUS`                     this region's event bus; required if there are peers                none
@@ -46,6 +48,8 @@ _FIXES = {
     "bus": "set it to the name of this region's event bus",
     "peers": "set it to the other regions, such as eu-west-1,us-east-1",
     "rules": "set it to the path of the rules file, or STALEPROOF_RULES_TEXT to its contents",
+    "rules_interval": "set it to a duration, such as 1m",
+    "deferral_queue_url": "set it to the URL of a standard SQS queue of this region",
     "timeout": "set it to a duration, such as 500ms",
     "journal_horizon": "set it to a duration, such as 15m",
 }
@@ -97,6 +101,8 @@ class Settings(BaseModel):
     region: RegionName
     rules: str = ""
     rules_text: str = ""
+    rules_interval: Seconds = 60.0
+    deferral_queue_url: str = ""
     dead_letter_queue_url: str = ""
     bus: str = ""
     peers: Annotated[tuple[RegionName, ...], BeforeValidator(_names)] = ()

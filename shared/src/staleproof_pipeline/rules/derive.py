@@ -140,12 +140,13 @@ def _rendered(
     derivations: Sequence[Derivation], rows: Sequence[_Row], change: ChangeEvent
 ) -> tuple[str, ...]:
     wanted = [each for each in derivations if each.when is None or matches(each.when, change)]
-    texts: dict[str, None] = {}
-    for row in rows:
-        for each in wanted:
-            for names in row.elements if each.each else (row.names,):
-                if (text := _text(each.template, names)) is not None:
-                    texts[text] = None
+    found = [
+        _text(each.template, names)
+        for row in rows
+        for each in wanted
+        for names in (row.elements if each.each else (row.names,))
+    ]
+    texts = dict.fromkeys(text for text in found if text is not None)
     if len(texts) > MAX_FAN_OUT:
         raise OversizedEventError(
             f"a rule names {len(texts)} texts by one change, more than {MAX_FAN_OUT}; use a tag that they share"

@@ -13,7 +13,7 @@ from staleproof_pipeline.rules.condition import Condition, When
 from staleproof_pipeline.rules.example import Example, Expected, Given
 from staleproof_pipeline.rules.marks import Document, MarkedError
 from staleproof_pipeline.rules.model import Conditional, Rule, RuleFile
-from staleproof_pipeline.rules.ruleset import Ruleset
+from staleproof_pipeline.rules.ruleset import Ruleset, digest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -61,6 +61,15 @@ def load(path: str | Path) -> Ruleset:
     Raises:
         ConfigurationError: it cannot be read, or something in it is wrong.
     """
+    return loads(read(path), str(path))
+
+
+def read(path: str | Path) -> str:
+    """Return the text of the file at *path*.
+
+    Raises:
+        ConfigurationError: it cannot be read, is too large or no text.
+    """
     try:
         with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -72,11 +81,10 @@ def load(path: str | Path) -> Ruleset:
         ) from error
     _check_size(len(raw), str(path))
     try:
-        text = raw.decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path}:{line}: {error.reason}; save the file as UTF-8") from error
-    return loads(text, str(path))
 
 
 def loads(text: str, name: str = "rules") -> Ruleset:
@@ -146,3 +154,6 @@ def schema() -> dict[str, Any]:
         "title": "Staleproof rules",
         **RuleFile.model_json_schema(),
     }
+
+
+__all__ = ["MAX_BYTES", "digest", "load", "loads", "read", "schema"]

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from staleproof_pipeline.rules.model import Rule, RuleFile
 
 
+def digest(text: str) -> str:
+    """Return the 16 hex digits that name a version of the rules."""
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
 class Rules(Protocol):
     """Whoever has rules: a `Ruleset`, or what reads them anew from time to time (`reload.LiveRules`)."""
 
@@ -41,7 +46,7 @@ class Ruleset:
     def __init__(self, file: RuleFile, text: str) -> None:
         self.file = file
         self._rules = tuple(file.rules)
-        self.digest = blake2b(text.encode(), digest_size=8).hexdigest()
+        self.digest = digest(text)
         self.namespaces = frozenset(rule.namespace for rule in file.rules if rule.namespace)
         self._about = lru_cache(maxsize=1_024)(self._rules_about)
         self._matched = Counter[str]({rule.name: 0 for rule in self._rules})
@@ -80,14 +85,18 @@ class Ruleset:
         """Return how many changes each rule has matched in this process; threads may lose a few of many."""
         return dict(self._matched)
 
+    def carry(self, counts: Mapping[str, int]) -> None:
+        """Go on counting from *counts*, those of the rules that these replace."""
+        self._matched.update({name: count for name, count in counts.items() if name in self._matched})
+
     def unmatched(self) -> list[str]:
         """Return the rules that have matched nothing in this process, in the order of the file."""
         return [name for name, count in self._matched.items() if not count]
 
     @property
     def needs_deferral(self) -> list[str]:
-        """The rules with a second, later invalidation: without somebody to carry it, they would do half their work."""
-        return [rule.name for rule in self._rules if rule.delay_ms]
+        """The rules that put invalidations off: without somebody to keep these, they would do half their work."""
+        return [rule.name for rule in self._rules if rule.delay_ms or rule.coalesce_ms]
 
     def _rules_about(self, source: Source, entity: str, channel: str) -> tuple[Rule, ...]:
         return tuple(rule for rule in self._rules if concerns(rule.when, source, entity, channel))
