@@ -14,7 +14,9 @@ ELSEWHERE = frozenset(
     {
         "rules",
         "rules_text",
+        "rules_interval",
         "dead_letter_queue_url",
+        "deferral_queue_url",
         "peers",
         "bus",
         "journal_horizon",

@@ -28,9 +28,7 @@ def seconds(value: Duration, field: str) -> float:
         ConfigurationError: it is negative, longer than `LONGEST`, or unreadable; *field* names it in the message.
     """
     number: object = _parse(value) if isinstance(value, str) else value
-    if hasattr(
-        number, "total_seconds"
-    ):  # a timedelta, known without an import that a cold start would pay for
+    if hasattr(number, "total_seconds"):  # a timedelta, whose import a cold start would pay for
         number = number.total_seconds()
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
         raise ConfigurationError(

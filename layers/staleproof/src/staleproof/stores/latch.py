@@ -54,9 +54,10 @@ class Latch:
         """Whether any thread holds it for a change."""
         return self._depth > 0
 
-    def defer(self, change: Callable[[], object]) -> None:
-        """Make *change* when the lock is released."""
+    def defer(self, change: Callable[[], object]) -> bool:
+        """Make *change* when the lock is released; True, for it will be made."""
         self.deferred.append(change)
+        return True
 
     def __enter__(self) -> None:
         self.raw.acquire()

@@ -88,7 +88,7 @@ class Store(Generic[K, V]):
         self._untold: deque[tuple[K, V, Removal]] = deque()
         self._steady = Steady(clock)
         self._lock = Latch()
-        self._books: Books[K, V] = Books(eviction, checked(max_entries, max_bytes), self._gone)
+        self._books: Books[K, V] = Books(eviction, checked(max_entries, max_bytes), self._untold.append)
         _STORES.add(self)
 
     # --- reading -----------------------------------------------------------------------------------
@@ -165,9 +165,9 @@ class Store(Generic[K, V]):
             ttl: seconds after which it goes; None for never.
             idle: seconds without use after which it goes; the store's own by default.
         """
-        weight = self._weight_of(key, value)
+        weight = _weight_of(self._weigh, key, value)
         if self._lock.nested:
-            return self._later(partial(self.set, key, value, ttl=ttl, idle=idle))
+            return self._lock.defer(partial(self.set, key, value, ttl=ttl, idle=idle))
         if idle is None:
             idle = self._idle
         with self._lock:
@@ -180,10 +180,10 @@ class Store(Generic[K, V]):
 
     def amend(self, key: K, value: V) -> bool:
         """Replace what *key* holds by *value*, to live on as long as the old would have; say whether it is kept."""
-        weight = self._weight_of(key, value)
+        weight = _weight_of(self._weigh, key, value)
         if self._lock.nested:
             there = key in self
-            return self._later(partial(self.amend, key, value)) and there
+            return self._lock.defer(partial(self.amend, key, value)) and there
         with self._lock:
             old = self._alive(key)
             now = self._steady.read()
@@ -207,7 +207,7 @@ class Store(Generic[K, V]):
         """Remove *key*; say whether it was there."""
         if self._lock.nested:
             there = key in self
-            return self._later(partial(self.delete, key)) and there
+            return self._lock.defer(partial(self.delete, key)) and there
         with self._lock:
             there = self._books.remove(key, DELETED)
         self._tell()
@@ -235,24 +235,6 @@ class Store(Generic[K, V]):
         if torn:
             self._books.rebuild()
 
-    def _weight_of(self, key: K, value: V) -> int:
-        weight = 0 if self._weigh is None else self._weigh(key, value)
-        if weight < 0:
-            raise ConfigurationError(f"weigh returned {weight!r} for {key!r}; return bytes, 0 or more")
-        return weight
-
-    def _later(self, change: Callable[[], object]) -> bool:
-        """Make *change* when the lock is released, and take it for made."""
-        self._lock.defer(change)
-        return True
-
-    def _gone(self, removal: tuple[K, V, Removal]) -> None:
-        """Take leave of what is held no more, under the lock."""
-        if self._listener is None:
-            self._lock.garbage.append(removal)
-        else:
-            self._untold.append(removal)
-
     def _alive(self, key: K) -> Item[V] | None:
         if self._lock.deferred:
             return None  # something is about to change: in doubt nothing is found
@@ -262,6 +244,7 @@ class Store(Generic[K, V]):
         return item
 
     def _tell(self) -> None:
+        """Let go of what left, without the lock, and tell of it."""
         while self._untold:
             try:
                 told = self._untold.popleft()
@@ -269,3 +252,10 @@ class Store(Generic[K, V]):
                 return
             if self._listener is not None:
                 self._listener(*told)
+
+
+def _weight_of(weigh: Callable[[Any, Any], int] | None, key: object, value: object) -> int:
+    weight = 0 if weigh is None else weigh(key, value)
+    if weight < 0:
+        raise ConfigurationError(f"weigh returned {weight!r} for {key!r}; return bytes, 0 or more")
+    return weight
