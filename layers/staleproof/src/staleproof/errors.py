@@ -9,13 +9,14 @@ class that says it, never the text:
 `CircuitOpenError`         retry a little later: the server failed so often that it is left alone for a while
 `ProviderRejectedError`    do not retry as is: bad credentials, out of memory, wrong type
 `CodecError`               a value cannot be written, or a stored one cannot be read (then: a miss)
+`InexactError`             a value would come back equal, and of another class; a loaded one is served, not stored
 `EventError`               poison: straight to the dead letter, with its payload
 `LeaseLostError`           somebody else owns the key now; the value in hand may be used, not stored
 `UnpublishedError`         some messages were not taken: its receipts say which, and what to do about each
-`LoadTimeoutError`         retry: the loader took longer than the policy's `hard_timeout`
 `LimitedError`             retry after the time it tells: a rate limit was reached
 `LockBusyError`            retry: another held the lock for as long as one waited
 `LockLostError`            stop: the lock ran out while it was held, and another may have it
+`LoadTimeoutError`         retry: the loader took longer than the policy's `hard_timeout`
 =========================  =====================================================================
 
 A loader's own exception passes through unchanged (but for `StopIteration`, which Python makes a `RuntimeError`).
@@ -55,6 +56,10 @@ class ProviderRejectedError(ProviderError):
 
 class CodecError(CacheError):
     """A value cannot be encoded, or a stored entry cannot be read."""
+
+
+class InexactError(CodecError):
+    """A value would be read back as one that is equal to it, and of another class: it is served, and not stored."""
 
 
 class EventError(CacheError):
@@ -114,8 +119,6 @@ class LeaseLostError(CacheError):
     """The lease went to somebody else before the value was stored."""
 
 
-class LoadTimeoutError(CacheError):
-    """A load took longer than the policy allows: retry; the load itself goes on, and may be stored."""
 class LimitedError(CacheError):
     """A rate limit was reached: retry later.
 
@@ -139,3 +142,5 @@ class LockLostError(CacheError):
     """The lock was not held any more: it ran out, and another may have had it. What was done may have been done twice."""
 
 
+class LoadTimeoutError(CacheError):
+    """A load took longer than the policy allows: retry; the load itself goes on, and may be stored."""
