@@ -37,7 +37,7 @@ def picture(cache: Cache, server: MemoryProvider) -> Any:
         name: each for name, each in figures["provider"].items() if name not in {"hits", "misses"}
     }
     copies = {key: (each.used, each.value, each.wall_deadline) for key, each in near.copies.items()}
-    remembered = [dict(each) for each in (core._predictions, core.resting, core.touched, core.uses)]
+    remembered = [dict(each) for each in (core.predictions, core.resting, core.touched, core.uses)]
     stores = (server._cells.entries, server._cells.versions, server._cells.leases, server._cells.fences)
     cells = [{name: store.peek(name) for name in store} for store in stores]
     return copy.deepcopy(

@@ -128,9 +128,9 @@ def test_many_revealed_tags_are_not_predicted() -> None:
     """A key whose value reveals more than a few dozen tags costs a second question, not memory."""
     core = Core(namespace="bounds")
     core.learn("k", [tag_id(f"t{at}") for at in range(MAX_PREDICTED)])
-    assert len(core._predictions["k"]) == MAX_PREDICTED
+    assert len(core.predictions["k"]) == MAX_PREDICTED
     core.learn("k", [tag_id(f"t{at}") for at in range(MAX_PREDICTED + 1)])
-    assert "k" not in core._predictions
+    assert "k" not in core.predictions
 
 
 def test_a_value_with_many_revealed_tags_is_a_hit() -> None:

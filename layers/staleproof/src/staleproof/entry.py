@@ -55,9 +55,9 @@ MAX_COST_US = 2**32 - 1
 _START = struct.Struct("<BBHHH")
 _TIMES = struct.Struct("<QQQII")
 _FIRST_TIMES = struct.Struct("<QQQ")
-_COST = struct.Struct("<I")
+_cost_from = struct.Struct("<I").unpack_from
 _TWO_TIMES = struct.Struct("<QQ")
-_FLAGS_AT, _EXPIRES_AFTER_BORN = 6, 8
+_FLAGS_AT, _EXPIRES_AFTER_BORN, _COST_AFTER_BORN = 6, 8, 24
 START_BYTES = _START.size
 TIMES_BYTES = _TIMES.size
 TAG_BYTES = TAG_ID_BYTES + VERSION_BYTES
@@ -131,11 +131,6 @@ def encode(entry: Entry) -> bytes:
     return b"".join((start, entry.versions, times, entry.payload))
 
 
-def payload(raw: bytes, start: int) -> memoryview:
-    """Return the payload of an entry of today's format whose prefix and versions take *start* bytes."""
-    return memoryview(raw)[start + TIMES_BYTES :]
-
-
 def times(raw: bytes, start: int) -> tuple[int, int]:
     """Return when an entry was born and when it ends, if its prefix and versions take *start* bytes."""
     born_ms, expires_ms = _TWO_TIMES.unpack_from(raw, start)
@@ -144,7 +139,8 @@ def times(raw: bytes, start: int) -> tuple[int, int]:
 
 def cost_us(raw: bytes, start: int) -> int:
     """Return what the load of an entry of today's format cost, if its prefix and versions take *start* bytes."""
-    return int(_COST.unpack_from(raw, start + _FIRST_TIMES.size)[0])
+    cost: int = _cost_from(raw, start + _COST_AFTER_BORN)[0]
+    return cost
 
 
 def decode(raw: bytes) -> Entry | None:

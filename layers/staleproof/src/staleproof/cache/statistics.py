@@ -99,7 +99,7 @@ class Statistics(Counters):
 
     def hit(self, found: Hit) -> None:
         """Count a read that the server answered."""
-        cost_us, size = found.cost_us, found.size
+        cost_us, size = found.cost_us, len(found.raw)
         self.hits += 1
         self.saved_us += cost_us
         self.bytes_read += size

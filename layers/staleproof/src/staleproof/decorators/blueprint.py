@@ -14,6 +14,7 @@ from staleproof.cache.call import Call, Habit
 from staleproof.decorators import compiling
 from staleproof.decorators.colour import name_of
 from staleproof.decorators.expressions import call_expression, key_expression, tag_expressions
+from staleproof.decorators.memos import Calls
 from staleproof.decorators.results import UnresolvedError, result_type
 from staleproof.errors import ConfigurationError
 from staleproof.policies.policy import Policy
@@ -100,6 +101,8 @@ class Blueprint:
     Attributes:
         policy: how results are kept now.
         shelf: where the function's near copies are found by key alone; or None.
+        remembered: calls made under the policy, if `remember` was asked for them; or None. Replaced with the policy, so
+            that what was made just before under the old one is not found after.
         call: takes the arguments and returns the `Call`.
     """
 
@@ -111,6 +114,8 @@ class Blueprint:
         told = shape.options
         self._kept = (told.tags_from, told.row_version, self.shelf, told.unless, self.habit)
         self.call = compiling.call_renderer(shape.scope, shape.key_source, shape.tag_sources, self.make)
+        self._call_of: Callable[[Any], Call] | None = None
+        self.remembered: Calls | None = None
         self.policy: Policy
         self._listeners: list[Callable[[], None]] = []
         try:
@@ -132,6 +137,18 @@ class Blueprint:
         if codec is None:
             codec = self._resolved()
         return Call(key, tags, self.policy, codec, *self._kept)
+
+    def remember(self) -> str | None:
+        """Have calls remembered; return the one parameter that decides their key and tags, or None: it is not alone."""
+        key = self.shape.key_source
+        if key.single is None or not self.shape.tags_follow_from_key:
+            return None
+        head = key.single[0]
+        if self._call_of is None:
+            alone = inspect.Signature([inspect.Parameter(head, inspect.Parameter.POSITIONAL_OR_KEYWORD)])
+            self._call_of = compiling.call_renderer(alone, key, self.shape.tag_sources, self.make)
+            self.remembered = Calls(self._call_of)
+        return head
 
     def _codec(self) -> Codec[Any]:
         return (self.shape.options.codec or self.face).codec_for(self.shape.resolve())
@@ -166,5 +183,6 @@ class Blueprint:
 
     def _follow(self) -> None:
         self.policy = self.face.policy_of(self.shape.options.policy)
+        self.remembered = None if self._call_of is None else Calls(self._call_of)
         for listener in self._listeners:
             listener()

@@ -29,8 +29,7 @@ def _cached(
     cache: BlockingOperations | AwaitingOperations, shape: Shape, *, awaits: bool
 ) -> Callable[..., Any]:
     blueprint = Blueprint(cache, shape)
-    answer = answering(blueprint, cache.serve, awaits=awaits, conditional=False)
-    wrapper = hit_path(blueprint, answer, awaits=awaits)
+    wrapper = hit_path(blueprint, cache.serve, awaits=awaits)
     if wrapper is None:
         wrapper = answering(blueprint, cache.serve, awaits=awaits, conditional=True)
     refresh = answering(blueprint, cache.reload, awaits=awaits, conditional=False)

@@ -2,8 +2,8 @@
 
 *Answering*: make the key and the tags, and let the cache serve them. The *hit path* stands before it where there is a
 near cache: a call that the near cache answers costs this function, two clock readings and one look-up; in this order,
-see `staleproof.cache.near`. What a compiled function refers to lies in a dict of its own, where `staleness` is replaced
-when the settings replace the policy.
+see `staleproof.cache.near`. What a compiled function refers to lies in a dict of its own, where `staleness` and the
+remembered calls are replaced when the settings replace the policy.
 """
 
 from __future__ import annotations
@@ -11,17 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from staleproof.decorators.compiling import arguments, compiled, merged, parameters, tuple_source
+from staleproof.decorators.memos import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from staleproof.decorators.blueprint import Blueprint, Shape
     from staleproof.decorators.expressions import Expression
-
-MAX_KEYS = 8_192
-"""Keys that a function's hit path remembers at most, each of at most `MAX_REMEMBERED` characters."""
-
-MAX_REMEMBERED = 128
 
 CLOSED = -1.0
 """A staleness that no instant keeps: the hit path then always asks on."""
@@ -30,19 +26,20 @@ CLOSED = -1.0
 # see "order of reads" in `staleproof.cache.near`.
 _HIT_PATH = """\
 {kind} {name}({parameters}):
-{condition}    __synced = __near.shown
-    __now = __monotonic()
-    if __now - __synced[0] <= __staleness and (__wall_now := __wall()) - __synced[1] <= __staleness:
-        __copy = __look_up({key})
-        if __copy is not None and __now < __copy.monotonic_deadline and __wall_now < __copy.wall_deadline:
-            __copy.used = True
-            __statistics.near_hits += 1
-            return __copy.value
-    return {wait}__answer({arguments})
+{condition}    if __staleness > 0.0:
+        __synced = __near.shown
+        __now = __monotonic()
+        if __now - __synced[0] <= __staleness and (__wall_now := __wall()) - __synced[1] <= __staleness:
+            __copy = __look_up({key})
+            if __copy is not None and __now < __copy.monotonic_deadline and __wall_now < __copy.wall_deadline:
+                __copy.used = True
+                __statistics.near_hits += 1
+                return __copy.value
+    return {wait}__serve({call}, lambda: __function({arguments}))
 """
 _ANSWER = """\
 {kind} {name}({parameters}):
-{condition}    return {wait}__serve(__make({key}, {tags}), lambda: __function({arguments}))
+{condition}    return {wait}__serve({call}, lambda: __function({arguments}))
 """
 _CONDITION = """\
     if not __when({arguments}):
@@ -62,19 +59,22 @@ def answering(
         conditional: whether `when` is asked first.
     """
     shape = blueprint.shape
-    parts = {"key": shape.key_source.source, "tags": tuple_source(shape.tag_sources)}
-    names = {"__serve": serve, "__make": blueprint.make, **merged(shape.key_source, *shape.tag_sources)}
-    return _compiled(_ANSWER, shape, parts, names, awaits=awaits, conditional=conditional)  # type: ignore[no-any-return]
+    call, names = _made(blueprint)
+    names["__serve"] = serve
+    wrapper = _compiled(_ANSWER, shape, {"call": call}, names, awaits=awaits, conditional=conditional)
+    _follow(blueprint, wrapper)
+    return wrapper  # type: ignore[no-any-return]
 
 
-def hit_path(blueprint: Blueprint, answer: Callable[..., Any], *, awaits: bool) -> Callable[..., Any] | None:
-    """Return *answer* behind the near cache; None if the blueprint's calls cannot be answered there."""
+def hit_path(blueprint: Blueprint, serve: Callable[..., Any], *, awaits: bool) -> Callable[..., Any] | None:
+    """Return the same behind the near cache; None if the blueprint's calls cannot be answered there."""
     near = blueprint.face.core.near
     shape = blueprint.shape
     fixed = not blueprint.follows
     if near is None or blueprint.shelf is None or (fixed and not blueprint.policy.staleness):
         return None  # without a near cache, or with a bound of 0, every read asks the server something
     key, remembered = _remembered(shape.key_source)
+    call, made = _made(blueprint)
     names = {
         "__near": near,
         "__monotonic": near.clock.monotonic,
@@ -82,18 +82,36 @@ def hit_path(blueprint: Blueprint, answer: Callable[..., Any], *, awaits: bool) 
         "__staleness": blueprint.policy.staleness or CLOSED,
         "__look_up": blueprint.shelf.get,
         "__statistics": blueprint.face.core.statistics,
-        "__answer": answer,
-        **shape.key_source.scope,
+        "__serve": serve,
+        **made,
         **remembered,
     }
-    wrapper = _compiled(_HIT_PATH, shape, {"key": key}, names, awaits=awaits, conditional=True)
+    wrapper = _compiled(_HIT_PATH, shape, {"key": key, "call": call}, names, awaits=awaits, conditional=True)
+    _follow(blueprint, wrapper)
+    return wrapper  # type: ignore[no-any-return]
+
+
+def _made(blueprint: Blueprint) -> tuple[str, dict[str, Any]]:
+    """Return the source of a call, where it can be by way of a table, and what it refers to."""
+    shape = blueprint.shape
+    source = f"__make({shape.key_source.source}, {tuple_source(shape.tag_sources)})"
+    names = {"__make": blueprint.make, **merged(shape.key_source, *shape.tag_sources)}
+    head = blueprint.remember()
+    if head is None:
+        return source, names
+    names["__calls"] = blueprint.remembered
+    return f"__calls[{head}] if __type({head}) in __plain else {source}", names
+
+
+def _follow(blueprint: Blueprint, wrapper: Any) -> None:
+    """Have *wrapper* keep to the blueprint's policy."""
     scope = wrapper.__globals__
 
     def retune() -> None:
         scope["__staleness"] = blueprint.policy.staleness or CLOSED
+        scope["__calls"] = blueprint.remembered
 
     blueprint.on_policy(retune)
-    return wrapper  # type: ignore[no-any-return]
 
 
 def _compiled(
@@ -121,26 +139,4 @@ def _remembered(key: Expression) -> tuple[str, dict[str, Any]]:
     if key.single is None:
         return key.source, {}
     head, render = key.single
-    # By exact type: `True` equals 1 in a dictionary, and renders otherwise.
     return f"__keys[{head}] if __type({head}) in __plain else {key.source}", {"__keys": Keys(render)}
-
-
-class Keys(dict[Any, str]):
-    """Keys that one parameter alone decides, by its value, an `int` or a `str`: a look-up costs half a rendering.
-
-    When full it forgets everything, which needs no lock.
-    """
-
-    __slots__ = ("_render",)
-
-    def __init__(self, render: Callable[[Any], str]) -> None:
-        super().__init__()
-        self._render = render
-
-    def __missing__(self, value: Any) -> str:
-        key = self._render(value)
-        if len(self) >= MAX_KEYS:
-            self.clear()
-        if len(key) <= MAX_REMEMBERED:
-            self[value] = key
-        return key

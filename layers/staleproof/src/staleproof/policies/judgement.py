@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from staleproof.entry import TIMES_BYTES, Entry, decode, join_versions, payload
+from staleproof.entry import TIMES_BYTES, Entry, decode, join_versions
 from staleproof.tags import TAG_ID_BYTES, VERSION_BYTES, current, ended_ms
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ CODEC: Final = "codec"
 UNREACHABLE: Final = "unreachable"
 BREAKER: Final = "breaker"
 REASONS: Final = (ABSENT, EXPIRED, UNREADABLE, RETAGGED, TAG, CODEC, UNREACHABLE, BREAKER)
+
+
+SMALL: Final = 4_096
+"""Bytes of an entry up to which a copy of its payload costs less than a view of it."""
 
 
 class Miss(NamedTuple):
@@ -50,7 +54,9 @@ _ABSENT = Miss(ABSENT, None)
 _UNREADABLE = Miss(UNREADABLE, None)
 
 
-def payload_of(raw: bytes | None, versions: Sequence[bytes | None], expected: bytes) -> memoryview | None:
+def payload_of(
+    raw: bytes | None, versions: Sequence[bytes | None], expected: bytes
+) -> bytes | memoryview | None:
     """Return the payload if *raw* carries the right versions, else None; `judge` tells why not, and of its end.
 
     Args:
@@ -58,14 +64,16 @@ def payload_of(raw: bytes | None, versions: Sequence[bytes | None], expected: by
         versions: the current versions of the tags asked for.
         expected: the `prefix` of an entry with just these tags.
     """
-    if raw is None or not raw.startswith(expected):
+    if raw is None:
         return None
-    now = join_versions(versions)
-    if now is None or not raw.startswith(now, len(expected)):
-        return None
-    if len(raw) < len(expected) + len(now) + TIMES_BYTES:
-        return None  # cut short
-    return payload(raw, len(expected) + len(now))
+    try:
+        head = expected + b"".join(versions)  # type: ignore[arg-type]
+    except TypeError:
+        return None  # one is missing (P6)
+    start, size = len(head) + TIMES_BYTES, len(raw)
+    if size < start or not raw.startswith(head):
+        return None  # cut short, or another's
+    return raw[start:] if size <= SMALL else memoryview(raw)[start:]
 
 
 def judge(

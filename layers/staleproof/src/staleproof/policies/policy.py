@@ -126,7 +126,7 @@ class Policy:
         ConfigurationError: a field cannot be read, or has no meaning with its value.
     """
 
-    __slots__ = (*FIELDS, "flags", "tends", "window_ms")
+    __slots__ = (*FIELDS, "flags", "looks_twice", "tends", "window_ms")
 
     ttl: float | None
     idle: float | None
@@ -154,6 +154,8 @@ class Policy:
     """How long after its end an entry is kept to be served stale, milliseconds."""
     flags: int
     """The flags of entries written under this policy."""
+    looks_twice: bool
+    """Whether a hit may be over all the same, or tends."""
     tends: bool
     """Whether a hit needs a second look: it may prolong the entry's life, or begin a refresh."""
 
@@ -211,6 +213,7 @@ class Policy:
         put(self, "window_ms", round(window * 1_000))
         put(self, "flags", TIMED if window else 0)
         put(self, "tends", any(each is not None for each in (self.idle, self.refresh_ahead, self.xfetch)))
+        put(self, "looks_twice", bool(self.flags or self.tends))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Policy does not change; write policy.but({name}={value!r})")

@@ -20,6 +20,7 @@ from staleproof.ports.answers import (
     journal_id,
     journal_order,
     journal_place,
+    observed,
 )
 from staleproof.ports.async_provider import AsyncProvider
 from staleproof.ports.follower import Follower
@@ -47,4 +48,5 @@ __all__ = [
     "journal_id",
     "journal_order",
     "journal_place",
+    "observed",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from staleproof.events import Invalidation
     from staleproof.tags import TagId
@@ -62,6 +63,10 @@ class Observed(NamedTuple):
 
     entry: bytes | None
     versions: Sequence[bytes | None]
+
+
+observed: Callable[[tuple[bytes | None, Sequence[bytes | None]]], Observed] = partial(tuple.__new__, Observed)
+"""What was read, of entry and versions in a pair: the same as `Observed`, for half its time."""
 
 
 class Snapshot(NamedTuple):

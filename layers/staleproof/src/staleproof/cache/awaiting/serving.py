@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from staleproof.cache import nesting, plans, reading, serving_many, writing
 from staleproof.cache.async_drivers import AsyncDriver
 from staleproof.cache.commands import FindEnd, Invalidate
-from staleproof.cache.core import Hit
 from staleproof.cache.face import DEFAULT_CODEC, Face
 from staleproof.cache.missing import MISSING
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -113,7 +112,7 @@ class Serving(Face):
         core = self.core
         if core.off:
             return await loader()
-        near = core.near_for(call)
+        near = None if call.policy.staleness is None else core.near_for(call)
         if near is not None:
             copy = near.at_hand(call)
             if copy is not None:
@@ -121,16 +120,16 @@ class Serving(Face):
                 return copy.value  # type: ignore[no-any-return]
         if near is not None or core.breaker.in_a_row or core.deferred:
             return await self.driver.run(plans.serve(core, call), loader)
-        asked = core.wanted(call)
+        asked = core.wanted(call) if core.predictions else call.tags
         try:
             observed = await self.driver.provider.read(call.key, asked)
         except ProviderUnavailableError as error:
             core.breaker.failed()
             return await self.driver.run(plans.cut_off(core, call, error), loader)
+        value = core.plain_hit(call, asked, observed)
+        if value is not MISSING:
+            return value  # type: ignore[no-any-return]
         verdict = core.judge(call, asked, observed)
-        if isinstance(verdict, Hit) and not call.policy.tends:
-            core.statistics.hit(verdict)
-            return verdict.value  # type: ignore[no-any-return]
         return await self.driver.run(plans.answer(core, call, verdict, None), loader)
 
     async def serve_many(

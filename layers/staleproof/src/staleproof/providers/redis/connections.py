@@ -144,7 +144,7 @@ class Connections(Pool):
             ProviderRejectedError: the handshake was refused.
             UnsureError: what must not be sent twice was perhaps executed.
         """
-        replies: list[Any] = self._through(exchange.packed, exchange.replies, once=exchange.once)
+        replies: list[Any] = self.ask(exchange.packed, exchange.replies, exchange.once)
         return replies
 
     def settled(self, exchange: Exchange, keys: Keyspace) -> list[Any]:
@@ -161,11 +161,11 @@ class Connections(Pool):
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
 
-    def ask(self, packed: bytes) -> Any:
-        """Send one command and return its one reply, not in a list; raises as `exchange` does."""
-        return self._through(packed, None)
+    def ask(self, packed: bytes, replies: int | None = None, once: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Send one command and return its one reply, not in a list, or so many; raises as `exchange` does.
 
-    def _through(self, packed: bytes, replies: int | None, *, once: bool = False) -> Any:
+        The hot path of everything: so its arguments go by their places, and it calls nothing that it need not.
+        """
         try:
             wire = self._idle.pop()
         except IndexError:

@@ -19,6 +19,7 @@ from staleproof.ports import (
     Observed,
     Snapshot,
     Want,
+    observed,
 )
 from staleproof.providers.redis.cluster_connections import ClusterConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
@@ -88,6 +89,7 @@ class RedisProvider(RedisFollower):
         self._exchange: Callable[[Any], Any] = connections.exchange
         self._ask: Callable[[Any], Any] = connections.ask
         self._steps: JournalSteps = connections.steps(self.keys)
+        self._look = self._steps.look
         self._scripted: JournalSteps = connections.steps(self.keys, scripted=True)
         self._replicated = replicated(durability or connections.durability)
         connections.watch = checked_watch(watch)
@@ -159,10 +161,10 @@ class RedisProvider(RedisFollower):
 
     def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `Provider.read`; the hot path, so without a generator."""
-        reply = self._ask(self._steps.look(key, tags))
-        if isinstance(reply, Exception):
-            raise failed(reply, self.connections)
-        return Observed(reply[0], reply[1:])
+        reply = self._ask(self._look(key, tags))
+        if isinstance(reply, list):
+            return observed((reply[0], reply[1:]))
+        raise failed(reply, self.connections)
 
     def read_following(
         self, key: str, tags: Sequence[TagId], cursor: JournalId, limit: int

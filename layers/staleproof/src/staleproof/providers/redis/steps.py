@@ -75,7 +75,10 @@ class Steps:
     def __init__(self, keys: Keyspace, *, scripted: bool = False) -> None:
         self.keys = keys
         self._scripted = scripted
-        # A read names the same tags again and again: what they are in a command is memoised.
+        # A read names the same tags again and again, and a hot key all of it: what they are in a command is memoised.
+        self._known_looks: Callable[[str, tuple[TagId, ...]], bytes] = lru_cache(maxsize=4_096)(
+            self._pack_look
+        )
         self._packed_versions: Callable[[tuple[TagId, ...]], bytes] = lru_cache(maxsize=16_384)(
             self._pack_versions
         )
@@ -99,9 +102,11 @@ class Steps:
 
     def look(self, key: str, tags: Sequence[TagId]) -> bytes:
         """Pack the entry and its tags' versions as one MGET, so as one moment."""
+        return (self._known_looks if len(tags) <= MEMOISED_TAGS else self._pack_look)(key, tuple(tags))
+
+    def _pack_look(self, key: str, tags: tuple[TagId, ...]) -> bytes:
         name = self.keys.entry(key)
-        few = len(tags) <= MEMOISED_TAGS
-        versions = (self._packed_versions if few else self._pack_versions)(tuple(tags))
+        versions = (self._packed_versions if len(tags) <= MEMOISED_TAGS else self._pack_versions)(tags)
         return b"*%d\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n%b" % (len(tags) + 2, len(name), name, versions)
 
     def _pack_versions(self, tags: Sequence[TagId]) -> bytes:

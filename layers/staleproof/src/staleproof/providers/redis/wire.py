@@ -50,10 +50,11 @@ class Wire:
         "_connection",
         "_feed",
         "_gets",
-        "_proof",
         "_receive",
         "_send",
+        "_since",
         "_timeout",
+        "_until",
         "_watch",
         "greetings",
         "opened",
@@ -63,7 +64,7 @@ class Wire:
         self._connection = connection
         self._timeout = timeout
         self._watch = watch
-        self._proof = UNPROVED
+        self._prove_by(UNPROVED)
         self._buffer = bytearray(BUFFER_BYTES)
         self.greetings: Sequence[Callable[[Callable[[bytes, int], Any]], object]] = ()
         self.opened = False
@@ -76,25 +77,32 @@ class Wire:
         Raises:
             RedisError, OSError: the wire must then be closed.
         """
-        since, until = self._proof
-        if not since <= time() < until:
+        if not self._since <= time() < self._until:
             return self._prove(packed, replies)
         self._send(packed)
-        return self._reply() if replies is None else [self._reply() for _ in range(replies)]
+        if replies != 0:  # nothing is left over from before, so the parser is not asked first
+            self._feed(self._buffer, 0, self._receive(self._buffer))
+        if replies is None:
+            reply = self._gets(False)  # noqa: FBT003 - hiredis's own signature: do not decode
+            return self._reply() if reply is NOT_ENOUGH_DATA else reply
+        return self.receive(replies)
 
     def send(self, packed: bytes) -> None:
         """Send *packed*; the replies are for `receive`. Raises as `exchange` does."""
-        since, until = self._proof
-        if not since <= time() < until:
+        if not self._since <= time() < self._until:
             self._prove(b"", 0)
         self._send(packed)
 
     def receive(self, replies: int) -> list[Any]:
         """Return so many *replies* to what was sent; raises as `exchange` does."""
-        return [self._reply() for _ in range(replies)]
+        gets, found = self._gets, []
+        for _ in range(replies):
+            reply = gets(False)  # noqa: FBT003
+            found.append(self._reply() if reply is NOT_ENOUGH_DATA else reply)
+        return found
 
     def _reply(self) -> Any:
-        reply = self._gets(False)  # noqa: FBT003 - hiredis's own signature: do not decode
+        reply = self._gets(False)  # noqa: FBT003
         while reply is NOT_ENOUGH_DATA:
             count = self._receive(self._buffer)
             if not count:
@@ -106,7 +114,7 @@ class Wire:
     def _prove(self, packed: bytes, replies: int | None) -> Any:
         """Do as `exchange` does, on a wire that is good for it."""
         now = time()
-        if self.opened and self._proof.is_old(now):
+        if self.opened and Proof(self._since, self._until).is_old(now):
             self.close()
         if not self.opened:
             self._open()
@@ -115,8 +123,11 @@ class Wire:
             self._send(ROLE + packed if watched else packed)
         if watched:
             must_be_primary(self._reply())
-        self._proof = Proof.of(now, self._watch)
-        return self._reply() if replies is None else [self._reply() for _ in range(replies)]
+        self._prove_by(Proof.of(now, self._watch))
+        return self._reply() if replies is None else self.receive(replies)
+
+    def _prove_by(self, proof: Proof) -> None:
+        self._since, self._until = proof  # apart, for they are read at every exchange
 
     def _open(self) -> None:
         self._connection.connect()
@@ -127,13 +138,15 @@ class Wire:
         self._send: Callable[[bytes], object] = sock.sendall
         self._receive: Callable[[bytearray], int] = sock.recv_into
         self._feed, self._gets = reader.feed, reader.gets
-        self.opened, self._proof = True, Proof(time(), 0.0)
+        self.opened = True
+        self._prove_by(Proof(time(), 0.0))
         for greeting in self.greetings:
             greeting(self.exchange)
 
     def close(self) -> None:
         """Close the socket; the next exchange connects again."""
-        self.opened, self._proof = False, UNPROVED
+        self.opened = False
+        self._prove_by(UNPROVED)
         self._connection.disconnect()
 
 
