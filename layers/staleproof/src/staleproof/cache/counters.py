@@ -24,7 +24,7 @@ COUNTS: Final = (
     "bytes_read",
     "bytes_written",
 )
-BY_REASON: Final = ("misses", "unstored", "stale_served", "fallbacks")
+BY_REASON: Final = ("misses", "unstored", "stale_served", "fallbacks", "operations")
 
 UNSTORED: Final = {
     "lease": "another had the key's lease, or an invalidation of the key broke ours",
@@ -101,6 +101,7 @@ class Counters:
     unstored: dict[str, int]
     stale_served: dict[str, int]
     fallbacks: dict[str, int]
+    operations: dict[str, int]
 
     __slots__ = ("namespace", *COUNTS, *BY_REASON)
 

@@ -139,6 +139,10 @@ class Statistics(Counters):
         if reads:
             self.fallbacks[mode] += reads
 
+    def operated(self, kind: str) -> None:
+        """Count a question to a data structure that the server answered."""
+        self.operations[kind] += 1
+
     # --- telling -----------------------------------------------------------------------------------
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.providers.memory import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, MemoryProvider
+from staleproof.providers.memory_structures.structures import AsyncMemoryStructures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,7 @@ class AsyncMemoryProvider:
         )
         self.namespace = self.inner.namespace
         self.keys = self.inner.keys
+        self.structures = AsyncMemoryStructures(self.inner.structures)
 
     @property
     def statistics(self) -> StoreStatistics:

@@ -76,6 +76,11 @@ class AsyncTieredProvider:
         return getattr(self.remote, "reader", None)
 
     @property
+    def structures(self) -> Any:
+        """The remote provider's data structures, if it has some; nothing of them is near."""
+        return getattr(self.remote, "structures", None)
+
+    @property
     def statistics(self) -> TieredStatistics:
         """What it answered so far."""
         return self._steps.statistics

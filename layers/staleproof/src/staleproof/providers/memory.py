@@ -77,6 +77,7 @@ class MemoryProvider(MemoryFollower):
         )
         self._trimming = Trimming(namespace)
         self._operations = MemoryOperations(self.keys, clock)
+        self.structures = MemoryStructures(self.keys, self._cells, self.snapshot, lambda: self._lock, clock)
 
     @property
     def statistics(self) -> StoreStatistics:

@@ -30,6 +30,7 @@ from staleproof.providers.redis.nearest_reader import AsyncNearestReader
 from staleproof.providers.redis.opening import Kinds, opened
 from staleproof.providers.redis.operations import Performance
 from staleproof.providers.redis.proof import WATCH, checked_watch
+from staleproof.providers.redis.structures import AsyncRedisStructures
 from staleproof.providers.trimming import Trimming
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class AsyncRedisProvider:
             reader.lead_to_replicas()
         self._horizon_ms = horizon_ms
         self._trimming = Trimming(namespace)
+        self.structures = AsyncRedisStructures(self.keys, self.read, self._run)
         if checked(restarts) == "clear":
             connections.greet(self._vouch)
 

@@ -14,7 +14,7 @@ from staleproof.events import invalidation as records
 from staleproof.ports import JournalId, JournalPage, Observed, journal_id, journal_order, journal_place
 from staleproof.providers.redis.exchange import Exchange, chunks, commands
 from staleproof.providers.redis.rotation import CHUNK
-from staleproof.providers.redis.steps import Steps
+from staleproof.providers.redis.structure_steps import StructureSteps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def _position(raw: bytes) -> JournalId | None:
     return position if 0 <= milliseconds <= _MAX_PLACE and 0 <= sequence <= _MAX_PLACE else None
 
 
-class JournalSteps(Steps):
+class JournalSteps(StructureSteps):
     """The steps of `Steps`, and those that read the journal."""
 
     def read_following(

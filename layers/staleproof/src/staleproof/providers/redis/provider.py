@@ -30,6 +30,8 @@ from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.nearest_reader import NearestReader
 from staleproof.providers.redis.opening import Kinds, opened
 from staleproof.providers.redis.proof import WATCH, checked_watch
+from staleproof.providers.redis.proof import WATCH, checked_watch
+from staleproof.providers.redis.structures import RedisStructures
 from staleproof.providers.redis.operations import Performance
 from staleproof.providers.trimming import Trimming
 
@@ -96,6 +98,7 @@ class RedisProvider(RedisFollower):
         if reader is not None:
             reader.lead_to_replicas()
         self._horizon_ms = horizon_ms
+        self.structures = RedisStructures(self.keys, self.read, self._run)
         self._trimming = Trimming(namespace)
         if checked(restarts) == "clear":
             connections.greet(self._vouch)
