@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
 
 from staleproof.cache.missing import MISSING
 from staleproof.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from staleproof.entry import Entry
+
+GONE: Final = object()
+"""What a change returns to have the key removed."""
 
 
 class Replacement:
@@ -49,3 +56,39 @@ class Addition:
                 f"a stored {type(stored).__name__} cannot be counted up; keep numbers under a key of their own"
             )
         return stored + self._by
+
+
+def version_of(entry: Entry) -> str:
+    """Return a name of what is stored: another value, or one of another millisecond, has another. Its life is no part."""
+    moment = entry.born_ms.to_bytes(8, "little") + entry.mark.to_bytes(4, "little")
+    return blake2b(moment + entry.versions + bytes(entry.payload), digest_size=12).hexdigest()
+
+
+class Removal:
+    """Remove what is stored, if it equals *expected*, or if *version* names it (see `version_of`); leave anything else.
+
+    Attributes:
+        made: whether it was removed, by the last call.
+
+    Raises:
+        ConfigurationError: not just one of the two is given.
+    """
+
+    def __init__(self, expected: Any, version: str | None) -> None:
+        if (expected is MISSING) == (version is None):
+            raise ConfigurationError(
+                "compare_and_delete takes either expected=, a value, or version=, from `version`: give one of them"
+            )
+        self._expected = expected
+        self._version = version
+        self.made = False
+
+    def judge(self, stored: Any, entry: Entry | None) -> Any:
+        """Return `GONE` to remove *stored*, which came from *entry*, or `MISSING` to leave it."""
+        if stored is MISSING:
+            self.made = False
+        elif self._version is None:
+            self.made = bool(stored == self._expected)
+        else:
+            self.made = entry is not None and version_of(entry) == self._version
+        return GONE if self.made else MISSING

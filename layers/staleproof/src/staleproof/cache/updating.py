@@ -14,7 +14,8 @@ from functools import partial
 from random import getrandbits
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from staleproof.cache.commands import Invalidate, Read, Release
+from staleproof.cache.changes import GONE, Removal
+from staleproof.cache.commands import Invalidate, Read, Release, Store
 from staleproof.cache.composing import Item, Loaded, compose_all
 from staleproof.cache.core import Hit
 from staleproof.cache.filling import give_back, leased, store
@@ -23,8 +24,9 @@ from staleproof.cache.missing import MISSING
 from staleproof.cache.patience import Patience
 from staleproof.cache.reading import settle
 from staleproof.cache.writing import begin
-from staleproof.entry import decode
+from staleproof.entry import Entry, decode, encode
 from staleproof.errors import ConfigurationError, LeaseLostError, ProviderUnavailableError
+from staleproof.tags import VERSION_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +37,11 @@ if TYPE_CHECKING:
     from staleproof.events import Invalidation
     from staleproof.ports import Begun, Observed
 
+GRAVE_MS = 1_000
+"""How long what is removed under its lease leaves an entry behind that is no hit to anybody."""
 
-def update(core: Core, call: Call, change: Callable[[Any], Any], record: Invalidation) -> Plan[Any]:
+
+def update(core: Core, call: Call, change: Callable[[Any], Any] | Removal, record: Invalidation) -> Plan[Any]:
     """Replace the stored value by `change(value)`, in one step for everybody else; return what is stored then.
 
     *change* gets `MISSING` where nothing fresh is stored, and may return `MISSING` to leave everything as it is. It may
@@ -103,7 +108,7 @@ def unknown(call: Call) -> ProviderUnavailableError:
 
 
 def update_under(
-    core: Core, call: Call, change: Callable[[Any], Any], doubt: Doubt | None, lease: bytes
+    core: Core, call: Call, change: Callable[[Any], Any] | Removal, doubt: Doubt | None, lease: bytes
 ) -> Plan[tuple[State, Any, Doubt | None]]:
     """Take the lease, read, change and store; return what came of it, what is stored, and what is in doubt."""
     begun: Begun = yield begin(call, lease)
@@ -116,11 +121,17 @@ def update_under(
         return State.STORED, doubt.value, None
     found = yield from settle(core, call, core.judge(call, asked, observed))
     value = found.value if isinstance(found, Hit) else MISSING
-    changed = change(value)
+    if isinstance(change, Removal):
+        changed = change.judge(value, found.entry if isinstance(found, Hit) else None)
+    else:
+        changed = change(value)
     if changed is MISSING:
         yield from give_back(call.key, lease)
         return State.LEFT, value, None
-    mark = yield from replace(core, call, begun, changed, lease)
+    if changed is GONE:
+        mark = yield from remove(core, call, lease)
+    else:
+        mark = yield from replace(core, call, begun, changed, lease)
     if mark is None:
         return State.STORED, changed, None
     return State.LOST, MISSING, Doubt(mark, changed, observed.entry)
@@ -168,6 +179,30 @@ def replace(core: Core, call: Call, begun: Begun, value: Any, lease: bytes) -> P
             )
         return mark
     if (yield from store(core, call, entry._replace(mark=mark), lease)):
+        return None
+    yield Release(call.key, lease)
+    return mark
+
+
+def remove(core: Core, call: Call, lease: bytes) -> Plan[int | None]:
+    """Remove what is stored under a lease that is ours; return as `replace` does.
+
+    There is no step that removes under a lease, and none is needed: what is stored instead is an entry that is no hit
+    to anybody, for its versions are none, and that ends at once. So it holds on every provider, as a store does.
+
+    Raises:
+        ProviderError: the server is away, or refused; what is stored may be gone.
+    """
+    mark = getrandbits(32) or 1
+    ids, nothing = b"".join(call.tags), bytes(VERSION_BYTES * len(call.tags))
+    now = core.now_ms()
+    grave = Entry(call.codec.codec_id, ids, nothing, len(call.tags), now, now + GRAVE_MS, 0, b"", mark=mark)
+    try:
+        stored: bool = yield Store(call.key, encode(grave), GRAVE_MS, lease)
+    except ProviderUnavailableError:
+        core.orphans.put(call.key, lease)
+        raise
+    if stored:
         return None
     yield Release(call.key, lease)
     return mark

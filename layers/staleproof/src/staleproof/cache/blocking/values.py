@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from staleproof.cache import asking, reading, updating, writing
 from staleproof.cache.blocking.serving import Serving
-from staleproof.cache.changes import Addition, Replacement
+from staleproof.cache.changes import Addition, Removal, Replacement, version_of
 from staleproof.cache.missing import MISSING, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from staleproof.cache.core import Hit
     from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
 
@@ -116,6 +117,39 @@ class Values(Serving):
         change = Replacement(expected, value)
         self.update(key, change, tags=tags, kind=kind, policy=policy)
         return change.made
+
+    def compare_and_delete(
+        self,
+        key: str,
+        expected: Any = MISSING,
+        *,
+        version: str | None = None,
+        tags: Iterable[str] = (),
+        kind: Any = Any,
+        policy: Policy | str | None = None,
+    ) -> bool:
+        """Remove a fresh *expected*, or what *version* names, in one step for everybody else; say whether it was.
+
+        Near copies follow the journal, as with `compare_and_set`, whose counterpart it is.
+
+        Raises:
+            ConfigurationError: neither a value nor a version is given, or both are.
+            LeaseLostError: others kept the key busy for longer than the policy's patience.
+        """
+        change = Removal(expected, version)
+        if not self.core.off:
+            call = self.call(key, tags, policy, kind)
+            record = self.invalidation(keys=[key], superseded=True)
+            self.run(updating.update(self.core, call, change, record))
+        return change.made
+
+    def version(self, key: str, *, tags: Iterable[str] = (), kind: Any = Any) -> str | Missing:
+        """Return a name of what is stored under *key*, or `MISSING`; another value, or millisecond, has another name.
+
+        It is what `compare_and_delete` takes instead of a value that is large, or has no equality.
+        """
+        found: Hit | None = self.run(reading.peek(self.core, self.call(key, tags, kind=kind)))
+        return MISSING if found is None else version_of(found.entry)
 
     def increment(
         self,
