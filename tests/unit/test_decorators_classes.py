@@ -9,6 +9,7 @@ import pytest
 
 import staleproof
 from staleproof import MISSING, AsyncCache, Cache, ConfigurationError, Policy
+from staleproof.config import Settings
 from staleproof.decorators import registry
 from staleproof.providers.memory import MemoryProvider
 from tests.unit.both_faces import Face
@@ -223,6 +224,27 @@ class TestNames:
         Face(awaited=not face.awaited).cache.register("others")
         with pytest.raises(ConfigurationError, match="'order'; the named ones are: orders, users"):
             type(face.cache).named("order")
+
+    def test_a_cache_is_made_and_named_in_one_step(self, face: Face) -> None:
+        """However it is made; a taken name is refused as `register` refuses it, and further providers have none."""
+        kind, settings = type(face.cache), {"namespace": "n", "environ": {"STALEPROOF_FILE": "none"}}
+        made = [
+            kind(face.provider("a"), name="a", providers={"further": face.provider("b")}),
+            kind.from_url("memory://", name="b", **settings),
+            kind.from_env(settings["environ"], name="c", cache_url="memory://", namespace="n"),
+            kind.from_settings(
+                Settings.from_env({}, file="none", cache_url="memory://", namespace="n"), name="d"
+            ),
+        ]
+        assert [kind.named(name) for name in "abcd"] == made
+        assert kind(face.provider("a")) is not kind.named("a")
+        with pytest.raises(ConfigurationError, match="a cache is called 'a' already"):
+            kind(face.provider("a"), name="a")
+        with pytest.raises(ConfigurationError, match="no name for a cache"):
+            kind.from_url("memory://", name="", **settings)
+        cached = staleproof.cacheable("order:{number}", cache="a")(face.coloured(order))
+        assert face.do(cached(1)) == 1
+        assert made[0].statistics.loads == 1
 
     def test_a_name_is_given_once(self, face: Face) -> None:
         """A second cache of the same name is refused, unless it is to replace the first: then functions follow."""

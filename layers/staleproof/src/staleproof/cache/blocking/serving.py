@@ -42,6 +42,7 @@ class Serving(Face):
         provider: the cache server.
         providers: further ones by name, see `on`.
         background: whether refreshes may go on in threads; by default not in a Lambda function.
+        name: by which functions find it, as `register` says; None for no name.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Serving(Face):
         dictionaries: Sequence[ZstdDictionary] = (),
         unreachable: Unreachable = "raise",
         background: bool | None = None,
+        name: str | None = None,
     ) -> None:
         options: dict[str, Any] = {
             "region": region,
@@ -77,12 +79,16 @@ class Serving(Face):
         self.driver = Driver(self.core, provider, background=background)
         self.core.statistics.provider = provider
         nesting.register_tier(provider, self.core.near)
+        options |= {"near": near if callable(near) else near is not False, "background": background}
         self._siblings: dict[str, Any] = {
-            name: type(self)(
-                each, near=near if callable(near) else near is not False, background=background, **options
-            )
-            for name, each in (providers or {}).items()
+            each: type(self)(further, **options) for each, further in (providers or {}).items()
         }
+        if name is not None:
+            self.register(name)
+
+    def register(self, name: str, *, replace: bool = False) -> Self:
+        """Let functions find this cache by *name*. The layer of decorators does it."""
+        raise NotImplementedError
 
     def on(self, name: str) -> Self:
         """Return the cache over the provider of this *name*: the same settings, and a near cache of its own.
