@@ -58,27 +58,29 @@ class Position(BaseModel):
     Attributes:
         partition: a stream's or a bus's own name for the place of the record.
         sequence: the place within it, comparable as a number; None where the source has no order.
+        text: how its source writes the place, for people; the number if empty.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     partition: str = Field(default="", max_length=2_048)
     sequence: int | None = Field(default=None, ge=0)
+    text: str = Field(default="", max_length=2_048)
 
     @classmethod
-    def of(cls, partition: str, sequence: int | None = None) -> Self:
+    def of(cls, partition: str, sequence: int | None = None, text: str = "") -> Self:
         """Make one.
 
         Raises:
             MalformedEventError: the partition's name is too long, or no Unicode.
         """
         try:
-            return cls(partition=partition, sequence=sequence)
+            return cls(partition=partition, sequence=sequence, text=text)
         except ValidationError as error:
             raise _wrong(error) from error
 
     def __str__(self) -> str:
-        return self.partition if self.sequence is None else str(self.sequence)
+        return self.text or (self.partition if self.sequence is None else str(self.sequence))
 
 
 class ChangeEvent(BaseModel):

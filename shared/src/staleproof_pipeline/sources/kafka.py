@@ -135,7 +135,7 @@ def _carrier(told: dict[str, Any]) -> Carrier:
         source=Source.KAFKA,
         channel=topic,
         id=f"{topic}-{partition}:{offset}",
-        position=Position.of(f"{topic}-{partition}", offset),
+        position=Position.of(f"{topic}-{partition}", offset, f"{topic}-{partition}:{offset}"),
         changed_ms=timestamp if 0 < timestamp <= MAX_EPOCH_MS else 0,  # -1: the producer told none
         trace=_header(told.get("headers"), TRACE_HEADER),
     )

@@ -83,7 +83,7 @@ def parse(raw: Any, entity: str = "") -> Parsed:
         source=Source.REDIS_STREAM,
         channel=stream,
         id=f"{stream}:{entry_id}",
-        position=Position.of(stream, milliseconds << 64 | sequence),
+        position=Position.of(stream, milliseconds << 64 | sequence, f"{milliseconds}-{sequence}"),
         entity=entity,
         changed_ms=milliseconds if EARLIEST_MS <= milliseconds <= MAX_EPOCH_MS else 0,
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def change(row: dict[str, Any], carrier: Carrier, keys: dict[str, Any] | None = None) -> ChangeEvent:
-    """Return the change that leaves *row*; *keys* are those that the transport knows.
+    """Return the change that leaves *row*; *keys* are those that the transport knows, beside the row's own.
 
     Raises:
         MalformedEventError: a field is out of bounds.
@@ -26,7 +26,7 @@ def change(row: dict[str, Any], carrier: Carrier, keys: dict[str, Any] | None = 
         channel=carrier.channel,
         entity=carrier.entity or carrier.channel,
         operation=operation(row.get("operation")),
-        keys=keys or (told if isinstance(told, dict) else {}),
+        keys={**(keys or {}), **(told if isinstance(told, dict) else {})},
         new=row,
         images=frozenset({"new"}),
         changed_ms=carrier.changed_ms,

@@ -123,7 +123,7 @@ def _event(
         operation=operation,
         keys={"key": row["key"], "version": row["version"]},
         images=frozenset({side}),
-        position=Position.of(f"{bucket}/{row['key']}", _sequence(sequencer)),
+        position=Position.of(f"{bucket}/{row['key']}", _sequence(sequencer), sequencer),
         **{side: row},
         **fields,
     )
