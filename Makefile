@@ -1,6 +1,9 @@
 # Every command makes what it needs: on a machine with Python 3.11 and make, nothing has to be done before any of them.
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# Tests wait more than they compute: for clocks, outages, elections. A class, or a module's functions, stay together with their servers.
+WORKERS     ?= 4
+PARALLEL    := -n $(WORKERS) --dist loadscope
 
 # Asked of the shell: make's own functions take a space in the path for the end of a word.
 ROOT := $(shell cd "$$(dirname "$$(echo '$(MAKEFILE_LIST)' | sed 's/^ *//')")" && pwd)
@@ -22,7 +25,7 @@ demo: env-dev env-emulator ## Two regions, a blizzard's flights, every read judg
 	@$(IN) python -m local.demo $(DEMO_ARGS)
 
 test: env-dev env-emulator env-sam ## Run every test (minutes).
-	@$(IN) python -m pytest $(PYTEST_ARGS)
+	@$(IN) python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-fast: env-dev ## Run the tests that need neither the AWS emulator nor patience (under a minute).
 	@$(IN) python -m pytest -m "not slow and not stack" $(PYTEST_ARGS)

@@ -115,7 +115,7 @@ def pair() -> Iterator[ValkeyPair]:
 class WhileNodesChangePlaces:
     """The name that clients know is pointed at each new primary; every call is repeated while it is unavailable."""
 
-    finest = 0.2
+    finest = 0.6
 
     @pytest.fixture
     def elapse(self) -> Callable[[float], None]:
