@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ def source_of(name: str) -> RecordSource:
     return next(source for prefix, source in SOURCES.items() if name.startswith(f"{prefix}-"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _text(name: str) -> str:
     return (EVENTS / f"{name}.json").read_text()
 

@@ -4,7 +4,8 @@ A queue's body, and a topic's message, is any document that `sources.payload` re
 records as some event source writes them: of S3, DynamoDB, Kinesis, Kafka, SNS, SQS. Wrappers nest at most `MAX_DEPTH`
 deep. What a change is called by is the innermost name: an event's own id, else the id of the message around it.
 
-Both shapes of a queue's message are read: Lambda's (`messageId`, `body`) and the API's (`MessageId`, `Body`).
+Both shapes of a queue's message are read: Lambda's (`messageId`, `body`) and the API's (`MessageId`, `Body`), which
+does not tell its queue; `record` makes one of the other.
 """
 
 from __future__ import annotations
@@ -36,6 +37,26 @@ MAX_DEPTH = 8
 
 _SEQUENCE = re.compile(r"\d{1,40}\Z", re.ASCII)
 _CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
+
+
+def record(message: dict[str, Any], queue_arn: str) -> dict[str, Any]:
+    """Return a message of the API's `ReceiveMessage` as Lambda would deliver it.
+
+    Args:
+        message: as boto3 returns it.
+        queue_arn: of the queue; a message does not tell it.
+    """
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message.get("ReceiptHandle", ""),
+        "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
+        "messageAttributes": {},
+        "md5OfBody": message.get("MD5OfBody", ""),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": _region(queue_arn),
+    }
 
 
 def sqs(raw: Any, depth: int = 0) -> Parsed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from staleproof_pipeline.change import ChangeEvent, Operation
+from staleproof_pipeline.sources.fields import wrong
 
 if TYPE_CHECKING:
     from staleproof_pipeline.sources.carried import Carrier
@@ -17,8 +18,12 @@ def change(row: dict[str, Any], carrier: Carrier, keys: dict[str, Any] | None = 
     """Return the change that leaves *row*; *keys* are those that the transport knows, beside the row's own.
 
     Raises:
-        MalformedEventError: a field is out of bounds.
+        MalformedEventError: a field is out of bounds, or nothing names the entity.
     """
+    if not (carrier.entity or carrier.channel):
+        raise wrong(
+            "entity", "", "known: nothing says what the row is of", "publish a change, which names its entity"
+        )
     told = row.get("keys")
     return ChangeEvent.of(
         id=carrier.id,
