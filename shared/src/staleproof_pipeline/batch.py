@@ -1,73 +1,54 @@
-"""Batches of stream records, answered in the shape that Lambda reads.
-
-Powertools keeps the books (which record succeeded, which failed) and writes the response; the work is done for the
-whole batch at once, since applying a hundred invalidations takes one round trip and not a hundred.
+"""Batches of an event source mapping, answered in the shape that Lambda reads.
 
 It never raises for records: an error would throw away what was done before the first failure. If every record
-failed the response names them all, and Lambda delivers the batch again from the first one.
+failed the response names them all, and Lambda delivers the batch again. A failed record whose name cannot be read
+can only be had again with the whole batch: an empty identifier says so.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
-
-from staleproof.errors import MalformedEventError
+from staleproof_pipeline.mappings import DYNAMODB
 from staleproof_pipeline.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse, PartialItemFailures
-
-    from staleproof_pipeline.report import RecordOutcome, Report
+    from staleproof_pipeline.mappings import Mapping
+    from staleproof_pipeline.report import Report
 
     Apply = Callable[[Sequence[Any]], Report]
 
 
-class BulkProcessor(BatchProcessor):
-    """A `BatchProcessor` whose handler takes all records and returns a `Report`."""
+class ItemFailure(TypedDict):
+    """A record to deliver again; of Kafka the identifier is an object, else a text."""
 
-    def __init__(self, event_type: EventType) -> None:
-        super().__init__(event_type, raise_on_entire_batch_failure=False)
-
-    def process(self) -> list[tuple[Any, ...]]:
-        """Hand the records to the handler, and book each one's outcome."""
-        report: Report = self.handler(self.records)
-        return [self._book(*each) for each in zip(self.records, report.outcomes, strict=True)]
-
-    def _book(self, record: Any, outcome: RecordOutcome) -> tuple[Any, ...]:
-        typed = self._to_batch_type(record if isinstance(record, dict) else {}, self.event_type)
-        if outcome.outcome is not Outcome.FAILED:
-            return self.success_handler(typed, outcome.outcome)
-        error = outcome.error or RuntimeError("unknown")
-        return self.failure_handler(typed, (type(error), error, error.__traceback__))
-
-    def _get_messages_to_report(self) -> list[PartialItemFailures]:
-        # A record without a readable place can only be had again with the whole batch: an empty identifier says so.
-        if all(_has_place(record) for record in self.fail_messages):
-            return super()._get_messages_to_report()
-        return [{"itemIdentifier": ""}]
+    itemIdentifier: Any
 
 
-def _has_place(record: Any) -> bool:
-    told = record.raw_event.get("dynamodb")
-    return isinstance(told, dict) and isinstance(told.get("SequenceNumber"), str)
+class Response(TypedDict):
+    """What a function answers to a mapping with `ReportBatchItemFailures`."""
+
+    batchItemFailures: list[ItemFailure]
 
 
-def respond(event: Any, apply: Apply) -> PartialItemFailureResponse:
-    """Apply the records of a DynamoDB stream *event*; return the response that Lambda expects.
+WHOLE_BATCH: list[ItemFailure] = [{"itemIdentifier": ""}]
+
+
+def respond(event: Any, apply: Apply, mapping: Mapping = DYNAMODB) -> Response:
+    """Apply the records that *mapping* delivered in *event*; return the response that Lambda expects.
 
     Raises:
-        MalformedEventError: the event carries no list of records, so no mapping sent it.
+        MalformedEventError: the event carries no records, so no such mapping sent it.
     """
-    records = event.get("Records") if isinstance(event, dict) else None
-    if not isinstance(records, list):
-        raise MalformedEventError(
-            "event: there is no list 'Records'; invoke this function by a DynamoDB stream's event source mapping"
-        )
-    processor = BulkProcessor(EventType.DynamoDBStreams)
-    with processor(records, apply):
-        processor.process()
-    return processor.response()
+    records = mapping.taken(event)
+    outcomes = apply(records).outcomes if records else ()
+    failed = {at for at, each in enumerate(outcomes) if each.outcome is Outcome.FAILED}
+    if not failed:
+        return {"batchItemFailures": []}
+    failed.update(mapping.order.behind(records, failed))
+    names = [mapping.identifier(records[at]) for at in sorted(failed)]
+    if any(name is None for name in names):
+        return {"batchItemFailures": [*WHOLE_BATCH]}
+    return {"batchItemFailures": [{"itemIdentifier": name} for name in names]}

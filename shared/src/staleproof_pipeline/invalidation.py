@@ -10,8 +10,9 @@ missed. Last, poison goes to the dead letter. A record counts as handled only wh
 * refused chunk, or a fault that nobody foresaw: its invalidations are tried singly, and those that fail again fail
   alone;
 * dead letter not stored: the record fails;
-* a failed record of an ordered source makes it deliver everything behind again, so poison behind it waits for that
-  delivery instead of being stored twice.
+* whatever comes again with a failed record (`order`): what is behind it and follows it fails too, and poison waits for
+  that delivery instead of being stored twice;
+* copies of a record, and of what it asks for, are dealt with once, and share an outcome.
 
 Every step may be repeated from the start at any point of a crash: applying is idempotent and order-free.
 """
@@ -21,25 +22,31 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from staleproof.clock import SYSTEM_CLOCK
 from staleproof.errors import ProviderUnavailableError
 from staleproof_pipeline.aftermath import Aftermath
 from staleproof_pipeline.dead_letter import DeadLetter
 from staleproof_pipeline.errors import DeliveryError
 from staleproof_pipeline.observer import NullObserver
+from staleproof_pipeline.order import ALONE, TOGETHER
 from staleproof_pipeline.report import Outcome, RecordOutcome, Report
+from staleproof_pipeline.translation import Translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from staleproof.clock import Clock
+    from staleproof.errors import EventError
     from staleproof.events import Invalidation
     from staleproof_pipeline.dead_letter import DeadLetters
     from staleproof_pipeline.observer import Observer
+    from staleproof_pipeline.order import Order
     from staleproof_pipeline.providers import Providers
     from staleproof_pipeline.replication.push import Placed, Pusher
     from staleproof_pipeline.sources import RecordSource
-    from staleproof_pipeline.translation import Translated, Translator
+    from staleproof_pipeline.translation import Translator
 
 CHUNK = 500
 """Invalidations that one call hands to the provider: bounds a round trip, and what one failure takes with it."""
@@ -80,9 +87,35 @@ class Invalidator:
         self._chunk = chunk
         self._aftermath = aftermath or Aftermath(observer=self._observer, clock=clock)
 
-    def apply(self, records: Sequence[Any], source: RecordSource) -> Report:
-        """Deal with *records* of *source*; every one has an outcome, whatever happens."""
-        rules = self._translator.rules.digest
+    def apply(self, records: Sequence[Any], source: RecordSource, order: Order | None = None) -> Report:
+        """Deal with *records* of *source*; every one has an outcome, whatever happens.
+
+        *order* says how they hang together; by default as the source says.
+        """
+        order = order or (TOGETHER if source.ordered else ALONE)
+        firsts = order.firsts(records)
+        if firsts is None:
+            outcomes, lags = self._dealt_with(records, source, order)
+        else:
+            numbers = sorted(set(firsts))
+            found, lags = self._dealt_with([records[at] for at in numbers], source, order)
+            by_number = dict(zip(numbers, found, strict=True))
+            outcomes = [by_number[at] for at in firsts]
+        report = Report(records, outcomes)
+        self._observer.batch(report, source.name, lags)
+        return report
+
+    def give_up(self, records: Sequence[Any], error: EventError, source: RecordSource) -> Report:
+        """Send *records* to the dead letter as they are, with *error* for a reason."""
+        asked = [Translated(error=error)] * len(records)
+        errors = self._bury(records, asked, {}, source, ALONE)
+        report = Report(records, [_outcome(each, errors.get(at)) for at, each in enumerate(asked)])
+        self._observer.batch(report, source.name, [])
+        return report
+
+    def _dealt_with(
+        self, records: Sequence[Any], source: RecordSource, order: Order
+    ) -> tuple[list[RecordOutcome], list[int]]:
         asked = [self._translator.translate(record, source) for record in records]
         for note in dict.fromkeys(each.note for each in asked if each.note):
             self._observer.noted(note)
@@ -91,11 +124,10 @@ class Invalidator:
         lags = self._lags(applied)
         self._pusher.push(applied)
         errors = self._aftermath.carry_out(settled, errors)
-        errors.update(self._bury(records, asked, errors, source))
-        outcomes = [_outcome(each, errors.get(at)) for at, each in enumerate(asked)]
-        report = Report(records, outcomes, rules)
-        self._observer.batch(report, source.name, lags)
-        return report
+        errors.update(self._bury(records, asked, errors, source, order))
+        if errors:
+            errors.update((at, behind()) for at in order.behind(records, errors) if at not in errors)
+        return [_outcome(each, errors.get(at)) for at, each in enumerate(asked)], lags
 
     # --- applying -----------------------------------------------------------------------------------
 
@@ -103,20 +135,34 @@ class Invalidator:
         """Apply everything; return what was, and the error of each record of which something was not."""
         applied: list[Placed] = []
         errors: dict[int, Exception] = {}
-        waiting = list(self._chunks(asked))
+        copies: list[tuple[int, int]] = []
+        waiting = list(self._chunks(asked, copies))
         for at, (namespace, chunk) in enumerate(waiting):
             try:
                 applied += self._apply_chunk(namespace, chunk, errors)
             except ProviderUnavailableError as error:
                 errors.update((number, error) for _, rest in waiting[at:] for number, _ in rest)
                 break
+        for number, first in copies:
+            if first in errors:
+                errors.setdefault(number, errors[first])
         return applied, errors
 
-    def _chunks(self, asked: Sequence[Translated]) -> Iterator[tuple[str, list[tuple[int, Invalidation]]]]:
+    def _chunks(
+        self, asked: Sequence[Translated], copies: list[tuple[int, int]]
+    ) -> Iterator[tuple[str, list[tuple[int, Invalidation]]]]:
+        """Yield what is to be applied; a record that asks for what another one does is noted among *copies*."""
         namespaces: dict[str, list[tuple[int, Invalidation]]] = defaultdict(list)
+        seen: dict[str, list[tuple[int, Invalidation]]] = {}
         for number, each in enumerate(asked):
             for invalidation in each.invalidations:
-                namespaces[invalidation.namespace].append((number, invalidation))
+                known = seen.setdefault(invalidation.id, [])
+                first = next((at for at, other in known if _alike(invalidation, other)), None)
+                if first is None:
+                    known.append((number, invalidation))
+                    namespaces[invalidation.namespace].append((number, invalidation))
+                elif first != number:
+                    copies.append((number, first))
         for namespace, items in namespaces.items():
             for start in range(0, len(items), self._chunk):
                 yield namespace, items[start : start + self._chunk]
@@ -147,11 +193,12 @@ class Invalidator:
         asked: Sequence[Translated],
         errors: dict[int, Exception],
         source: RecordSource,
+        order: Order,
     ) -> dict[int, Exception]:
         """Store what is poison; return the errors of those that stay undone."""
-        first = min(errors, default=len(records)) if source.ordered else len(records)
         poison = {at: each.error for at, each in enumerate(asked) if each.error and at not in errors}
-        waiting = {at: DeliveryError("a record before it failed") for at in poison if at > first}
+        returning = order.returning(records, errors) if errors and poison else ()
+        waiting: dict[int, Exception] = {at: behind() for at in poison if at in returning}
         letters = {
             at: self._letter(records[at], error, source) for at, error in poison.items() if at not in waiting
         }
@@ -184,6 +231,16 @@ class Invalidator:
         now = int(self._clock.wall() * 1_000)
         changed = [part.cause.changed_ms for _, _, part in applied]
         return [max(0, now - each) for each in changed if each]
+
+
+def behind() -> DeliveryError:
+    """Return the error of a record that has to come again with one before it."""
+    return DeliveryError("a record before it failed")
+
+
+def _alike(one: Invalidation, other: Invalidation) -> bool:
+    """Whether both do the same, whenever they were derived."""
+    return one == other or msgspec.structs.replace(one, at_ms=other.at_ms) == other
 
 
 def _outcome(asked: Translated, error: Exception | None) -> RecordOutcome:
