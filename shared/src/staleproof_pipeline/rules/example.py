@@ -28,7 +28,7 @@ class Given(Shape):
 
     Attributes:
         file: JSON of an event, relative to the rules file; then nothing else is given but *record*.
-        record: which of the file's records, from 0.
+        record: which of the records of the file, from 0; all of them if omitted.
         source: as in `when`.
         entity: what changed: `table` and `detail_type` are other names for it.
         table: the same, of `dynamodb` and `kafka`.
@@ -48,7 +48,7 @@ class Given(Shape):
     """
 
     file: str | None = Field(default=None, min_length=1, max_length=1_024)
-    record: int = Field(default=0, ge=0)
+    record: int | None = Field(default=None, ge=0)
     source: Source | None = None
     entity: str | None = None
     table: str | None = None
