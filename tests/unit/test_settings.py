@@ -5,21 +5,26 @@ from __future__ import annotations
 import inspect
 import pickle
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from staleproof import AsyncCache, Cache, CodecError, ConfigurationError, NearCache, Policy
-from staleproof.codecs import JsonCodec
+from staleproof.codecs import JsonCodec, train
 from staleproof.codecs.signed_pickle import KEY_BYTES, MAX_KEYS
 from staleproof.config import Secret, Settings, async_provider, kinds, options, provider
 from staleproof.config.environment import ELSEWHERE
+from staleproof.config.listing import rows
 from staleproof.config.secret import masked_url
 from staleproof.config.table import DEFAULTS, SERVER, SETTINGS, path_of, setting, variable
 from staleproof.near.store import DEFAULT_MAX_COPIES
 from staleproof.policies.breaker import Breaker
+from staleproof.providers.memory import MemoryProvider
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, MAX_TIMEOUT
 from staleproof_pipeline.settings import Settings as PipelineSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENVIRON = {"STALEPROOF_CACHE_URL": "memory://", "STALEPROOF_NAMESPACE": "shop", "STALEPROOF_FILE": "none"}
 KEY = "k" * 32
@@ -409,6 +414,115 @@ def test_every_path_has_a_variable_of_its_own() -> None:
     for path in paths:
         assert path_of(variable(path)) == path
         assert setting(path) is not None
+
+
+@pytest.mark.parametrize("face", [Cache, AsyncCache])
+def test_replicas_are_a_setting(face: Any) -> None:
+    """One or several, of the cache's own server and of further ones; shown without their passwords."""
+    settings = read(
+        {
+            "STALEPROOF_CACHE_URL": "redis://primary:6379",
+            "STALEPROOF_READER_URL": "redis://u:s3cret@replica-a:6379,redis://replica-b:6379/0",
+            "STALEPROOF_PROVIDERS__OTHER__URL": "redis://other:6379",
+            "STALEPROOF_PROVIDERS__OTHER__READER_URL": "redis://other-replica:6379",
+            "STALEPROOF_PROVIDERS__PLAIN__URL": "redis://plain:6379",
+        }
+    )
+    cache = face.from_settings(settings)
+    assert [each.connections.where for each in cache.provider.reader.readers] == [
+        "replica-a:6379",
+        "replica-b:6379",
+    ]
+    assert cache.on("other").provider.reader.connections.where == "other-replica:6379"
+    assert cache.on("plain").provider.reader is None
+    shown = {row.setting: row.value for row in rows(settings)}
+    assert shown["reader_url"] == ["redis://u:***@replica-a:6379", "redis://replica-b:6379/0"]
+    assert "s3cret" not in repr(settings)
+    assert settings.origin("reader_url") == "environment STALEPROOF_READER_URL"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"reader_url": "redis://a"}, "argument reader_url: reader_url: memory:// has no replicas"),
+        ({"cache_url": "redis://a", "reader_url": "memcached://b"}, "only Valkey and Redis have replicas"),
+        ({"cache_url": "redis://a?reader=b", "reader_url": "redis://b"}, "says reader= already"),
+        ({"cache_url": "redis://a", "reader_url": 5}, "reader_url is no address"),
+        (
+            {"providers": {"x": {"url": "memcached://a", "reader_url": "redis://b"}}},
+            "argument providers.x.reader_url: providers.x.reader_url: memcached://a has no replicas",
+        ),
+        ({"memory": {"max_bytes": None, "max_entries": "none"}}, "are both none; memory has an end"),
+        ({"memory": {"eviction": "random"}}, "memory.eviction='random' is none of 'lru'"),
+        ({"near": {"budget": "much"}}, "near.budget='much' is no size"),
+        ({"near": {"weak": "perhaps"}}, "near.weak='perhaps' is neither on nor off"),
+        ({"dictionaries": 5}, "dictionaries=5 is no path"),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_wrong_replicas_bounds_and_dictionaries_are_told(arguments: dict[str, Any], says: str) -> None:
+    """Each by a line, before anything is made."""
+    told = faults(None, **arguments)
+    assert len(told) == 1
+    assert says in told[0]
+
+
+@pytest.mark.parametrize("face", [Cache, AsyncCache])
+def test_memory_has_the_bounds_that_it_is_given(face: Any) -> None:
+    """Entries, bytes, order and idle time of a provider inside the process, further ones included."""
+    environ = {
+        "STALEPROOF_MEMORY_MAX_ENTRIES": "7",
+        "STALEPROOF_MEMORY_MAX_BYTES": "none",
+        "STALEPROOF_MEMORY_EVICTION": "tinylfu",
+        "STALEPROOF_MEMORY_IDLE": "5m",
+        "STALEPROOF_PROVIDERS__OTHER__URL": "memory://",
+    }
+    cache = face.from_settings(read(environ))
+    for each in (cache.provider, cache.on("other").provider):
+        entries = getattr(each, "inner", each)._cells.entries
+        assert entries._books._bounds == (7, float("inf"))
+        assert type(entries._books._order).__name__ == "TinyLfu"
+        assert entries._idle == 300
+    bounds = inspect.signature(MemoryProvider).parameters
+    memory = read().memory
+    assert {name: getattr(memory, name) for name in memory.__struct_fields__} == {
+        name: bounds[name].default for name in memory.__struct_fields__
+    }
+
+
+def test_near_caches_share_a_budget_and_may_be_weak() -> None:
+    """Those of all providers of a cache together, beside the bound of each."""
+    settings = read(
+        {"STALEPROOF_NEAR_WEAK": "true", "STALEPROOF_NEAR_BUDGET": "2kB", "STALEPROOF_NEAR_MAX_BYTES": "1kB"},
+        providers={"other": {"url": "memory://", "namespace": "other"}},
+    )
+    cache = Cache.from_settings(settings)
+    one, other = cache.core.near, cache.on("other").core.near
+    assert one is not None
+    assert other is not None
+    assert one._weak
+    assert other._weak
+    assert one._budget is other._budget
+    assert one._budget is not None
+    assert one._budget.max_bytes == 2_000
+    assert one._held._bounds[1] == 1_000
+
+
+def test_dictionaries_are_read_from_files(tmp_path: Path) -> None:
+    """The first one writes, all of them read; what cannot be read is told with its origin."""
+    samples = [f"product {n} of brand {n % 7}, in stock {n}".encode() for n in range(300)]
+    old, new = tmp_path / "old.zdict", tmp_path / "new.zdict"
+    old.write_bytes(train(samples, 1_024).raw)
+    new.write_bytes(train(samples[::-1], 2_048).raw)
+    environ = {"STALEPROOF_DICTIONARIES": f"{new}, {old}", "STALEPROOF_COMPRESSION": "zstd"}
+    cache = Cache.from_settings(read(environ))
+    assert [each.raw for each in cache.core.dictionaries] == [new.read_bytes(), old.read_bytes()]
+    for wrong, says in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(ConfigurationError, match=f"^environment STALEPROOF_DICTIONARIES: .*{says}"):
+            Cache.from_settings(read({**environ, "STALEPROOF_DICTIONARIES": str(wrong)}))
+    old.write_bytes(b"\x37\xa4\x30\xec")
+    with pytest.raises(ConfigurationError, match="no Zstandard dictionary"):
+        Cache.from_settings(read(environ))
 
 
 def test_defaults_are_those_of_the_parts() -> None:

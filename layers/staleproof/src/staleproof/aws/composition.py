@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from staleproof.aws.address import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from staleproof.providers.redis import AsyncRedisProvider, ClusterConnections, RedisProvider
     from staleproof.providers.redis.connections import Connections
 
@@ -43,26 +45,29 @@ def connections(
     return make(place, timeout=timeout, max_connections=max_connections, credentials=address.credentials)
 
 
-def provider(url: str, **options: Any) -> RedisProvider:
+def provider(url: str, *, reader_url: str | Sequence[str] | None = None, **options: Any) -> RedisProvider:
     """Return the blocking provider at *url*, with that of its replicas if the address names them.
 
     Args:
         url: its address.
+        reader_url: the address of its replicas, or several, where *url* does not name them.
         options: what else `RedisProvider.from_url` takes, the namespace at least.
     """
     from staleproof.providers.redis import RedisProvider  # noqa: PLC0415
 
     address = parse(url)
     return RedisProvider.from_url(
-        address.url, reader_url=address.reader_url, credentials=address.credentials, **options
+        address.url, reader_url=address.reader_url or reader_url, credentials=address.credentials, **options
     )
 
 
-def async_provider(url: str, **options: Any) -> AsyncRedisProvider:
+def async_provider(
+    url: str, *, reader_url: str | Sequence[str] | None = None, **options: Any
+) -> AsyncRedisProvider:
     """Return the same for asyncio."""
     from staleproof.providers.redis import AsyncRedisProvider  # noqa: PLC0415
 
     address = parse(url)
     return AsyncRedisProvider.from_url(
-        address.url, reader_url=address.reader_url, credentials=address.credentials, **options
+        address.url, reader_url=address.reader_url or reader_url, credentials=address.credentials, **options
     )

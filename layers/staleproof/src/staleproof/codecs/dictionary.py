@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DICTIONARY_BYTES = 32 * 2**10
 LEAST_SAMPLES = 8
+MAX_FILE = 4 * 2**20
+"""Bytes of a file that is read for a dictionary: far more than helps, far less than hurts."""
 
 
 class ZstdDictionary:
@@ -55,6 +57,27 @@ class ZstdDictionary:
 
     def __repr__(self) -> str:
         return f"ZstdDictionary({self.dictionary_id}, {len(self.raw)} bytes)"
+
+
+def loaded(path: str) -> ZstdDictionary:
+    """Return the dictionary in the file at *path*.
+
+    Raises:
+        ConfigurationError: there is no such file, it is larger than `MAX_FILE` bytes, or no dictionary.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib would be one more import for a start
+            raw = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: {error.strerror}; put the bytes of `train(...).raw` there"
+        ) from error
+    if len(raw) > MAX_FILE:
+        raise ConfigurationError(f"{path} has more than {MAX_FILE} bytes, which no good dictionary needs")
+    try:
+        return ZstdDictionary(raw)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
 def train(samples: Iterable[bytes], size: int = DICTIONARY_BYTES) -> ZstdDictionary:

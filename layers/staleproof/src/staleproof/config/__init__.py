@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from staleproof.config.parameter_store import ParameterStore
     from staleproof.config.reloading import Reloader
     from staleproof.config.secret import Secret
-    from staleproof.config.settings import BreakerSettings, NearSettings, ServerSettings, Settings
+    from staleproof.config.settings import (
+        BreakerSettings,
+        MemorySettings,
+        NearSettings,
+        ServerSettings,
+        Settings,
+    )
     from staleproof.config.sources import Sources
 
 _HOMES = {
     "BreakerSettings": "settings",
+    "MemorySettings": "settings",
     "NearSettings": "settings",
     "ParameterStore": "parameter_store",
     "Reloader": "reloading",
@@ -40,6 +47,7 @@ _HOMES = {
 
 __all__ = [
     "BreakerSettings",
+    "MemorySettings",
     "NearSettings",
     "ParameterStore",
     "Reloader",

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from staleproof.config.kinds import natural
-from staleproof.config.settings import BreakerSettings, NearSettings, ServerSettings, Settings
+from staleproof.config.kinds import READABLE, natural
+from staleproof.config.settings import (
+    BreakerSettings,
+    MemorySettings,
+    NearSettings,
+    ServerSettings,
+    Settings,
+)
 from staleproof.config.table import DEFAULTS, REQUIRED, SERVER, SETTINGS, Setting, field, setting, variable
 from staleproof.errors import ConfigurationError
 from staleproof.policies.policy import Policy
 
 if TYPE_CHECKING:
     from staleproof.config.given import Given, Layer
+    from staleproof.config.secret import Secret
     from staleproof.config.sources import Sources
     from staleproof.config.table import Check
 
@@ -53,8 +60,13 @@ class Draft:
             for name in names["policies"]
         }
         providers = {name: self._server(f"providers.{name}.", values) for name in names["providers"]}
+        self._check_reader("", values["cache_url"], values["reader_url"])
         if values["codec"] == "pickle" and not values["pickle_keys"]:
             self._fault("codec", "codec='pickle' needs keys that sign; set STALEPROOF_PICKLE_KEYS")
+        if values["memory.max_entries"] is values["memory.max_bytes"] is None:
+            self._fault(
+                "memory.max_bytes", "memory.max_entries and memory.max_bytes are both none; memory has an end"
+            )
         if self.faults:
             return None
         named = {"policy": policy, "policies": policies, "providers": providers}
@@ -121,7 +133,22 @@ class Draft:
         columns = {
             name: self._value(column, prefix + name, values.get(name)) for name, column in SERVER.items()
         }
-        return None if None in columns.values() else ServerSettings(**columns)
+        self._check_reader(prefix, columns["url"], columns["reader_url"])
+        readers = columns.pop("reader_url")
+        return None if None in columns.values() else ServerSettings(**columns, reader_urls=readers or ())
+
+    def _check_reader(self, prefix: str, url: Secret | None, readers: tuple[Secret, ...] | None) -> None:
+        """Complain of replicas of a server that has none, or that are named twice."""
+        address = url.reveal() if url is not None else ""
+        if not readers or not address:
+            return
+        if not address.startswith(READABLE):
+            self._fault(f"{prefix}reader_url", f"{prefix}reader_url: {url} has no replicas; leave it out")
+        elif "reader=" in address.partition("?")[2]:
+            self._fault(
+                f"{prefix}reader_url",
+                f"{prefix}reader_url: {url} says reader= already; leave one of them out",
+            )
 
     def _fault(self, path: str, message: str) -> None:
         given = self.given.get(path)
@@ -136,17 +163,30 @@ def _settings(values: dict[str, Any], **named: Any) -> Settings:
         values["max_connections"],
         values["restarts"],
         values["durability"],
+        values["reader_url"],
     )
-    near = {path.removeprefix("near."): value for path, value in values.items() if path.startswith("near.")}
-    breaker = {path[8:]: value for path, value in values.items() if path.startswith("breaker.")}
-    plain = ("region", "off", "codec", "pickle_keys", "compression", "unreachable", "reload_every")
+    plain = (
+        "region",
+        "off",
+        "codec",
+        "pickle_keys",
+        "compression",
+        "dictionaries",
+        "unreachable",
+        "reload_every",
+    )
     return Settings(
         server=server,
-        near=NearSettings(**near),
-        breaker=BreakerSettings(**breaker),
+        near=NearSettings(**_below("near.", values)),
+        memory=MemorySettings(**_below("memory.", values)),
+        breaker=BreakerSettings(**_below("breaker.", values)),
         **{name: values[name] for name in plain},
         **named,
     )
+
+
+def _below(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {path.removeprefix(prefix): value for path, value in values.items() if path.startswith(prefix)}
 
 
 def _missing(path: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from staleproof.cache.near import NearCache
     from staleproof.codecs.codec import CodecFactory
     from staleproof.codecs.compression import Algorithm
+    from staleproof.codecs.dictionary import ZstdDictionary
     from staleproof.config.settings import ServerSettings, Settings
     from staleproof.ports import AsyncProvider, Provider
 
@@ -32,7 +33,7 @@ def provider(settings: Settings, name: str = "") -> Provider:
     if url.startswith(MEMORY):
         from staleproof.providers.memory import MemoryProvider  # noqa: PLC0415
 
-        return MemoryProvider(server.namespace)
+        return MemoryProvider(server.namespace, **_holding(settings))
     make: Callable[..., Provider]
     try:
         if url.startswith(MEMCACHED):
@@ -55,7 +56,7 @@ def async_provider(settings: Settings, name: str = "") -> AsyncProvider:
     if url.startswith(MEMORY):
         from staleproof.providers.async_memory import AsyncMemoryProvider  # noqa: PLC0415
 
-        return AsyncMemoryProvider(server.namespace)
+        return AsyncMemoryProvider(server.namespace, **_holding(settings))
     make: Callable[..., AsyncProvider]
     try:
         if url.startswith(MEMCACHED):
@@ -79,8 +80,16 @@ def _connecting(server: ServerSettings, url: str) -> dict[str, Any]:
         "max_connections": server.max_connections,
     }
     if not url.startswith(MEMCACHED):
+        readers = [each.reveal() for each in server.reader_urls]
         connecting |= {"restarts": server.restarts, "durability": server.durability}
+        connecting |= {"reader_url": readers} if readers else {}
     return connecting
+
+
+def _holding(settings: Settings) -> dict[str, Any]:
+    """Return what a provider inside the process may hold."""
+    memory = settings.memory
+    return {name: getattr(memory, name) for name in memory.__struct_fields__}
 
 
 def providers(settings: Settings) -> dict[str, Provider]:
@@ -106,6 +115,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "near": near_cache(settings),
         "codec": codec(settings),
         "compression": compression(settings),
+        "dictionaries": dictionaries(settings),
         "unreachable": settings.unreachable,
     }
 
@@ -113,7 +123,7 @@ def options(settings: Settings) -> dict[str, Any]:
 def near_cache(settings: Settings) -> Callable[[], NearCache] | bool:
     """Return what makes a near cache as *settings* describe it, False if there is to be none.
 
-    Each provider has its own; their `max_bytes` is one budget, which whoever holds most gives way in.
+    Each provider has its own; `budget`, or `max_bytes`, is what they share, in which whoever holds most gives way.
     """
     near = settings.near
     if not near.enabled:
@@ -121,8 +131,11 @@ def near_cache(settings: Settings) -> Callable[[], NearCache] | bool:
     from staleproof.cache.near import NearCache  # noqa: PLC0415
     from staleproof.near.budget import Budget  # noqa: PLC0415
 
-    budget = Budget(near.max_bytes) if near.max_bytes is not None else None
-    return lambda: NearCache(near.max_copies, max_bytes=near.max_bytes, eviction=near.eviction, budget=budget)
+    most = near.budget if near.budget is not None else near.max_bytes
+    budget = Budget(most) if most is not None else None
+    return lambda: NearCache(
+        near.max_copies, max_bytes=near.max_bytes, eviction=near.eviction, weak=near.weak, budget=budget
+    )
 
 
 def codec(settings: Settings) -> CodecFactory:
@@ -153,6 +166,22 @@ def compression(settings: Settings) -> Algorithm:
                 f"install staleproof[{algorithm}]"
             )
     return algorithm
+
+
+def dictionaries(settings: Settings) -> list[ZstdDictionary]:
+    """Return the dictionaries that *settings* name.
+
+    Raises:
+        ConfigurationError: one cannot be read, is none, or the library is not installed.
+    """
+    if not settings.dictionaries:
+        return []
+    from staleproof.codecs.dictionary import loaded  # noqa: PLC0415
+
+    try:
+        return [loaded(path) for path in settings.dictionaries]
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{settings.origin('dictionaries')}: dictionaries: {error}") from error
 
 
 def reconfigure(face: Face, settings: Settings) -> None:

@@ -27,6 +27,7 @@ SCHEMES = (
     "memcached+discovery://",
     "memcacheds+discovery://",
 )
+READABLE = ("redis://", "rediss://", "unix://")
 NOTHING = frozenset({"none", "off"})
 LEAST_KEY, MOST_KEYS = 32, 8
 LONGEST_PERIOD = 86_400.0
@@ -163,6 +164,30 @@ def url(value: Any, name: str) -> Secret:
     if scheme.startswith("redis"):
         _check_place(place, credentials, f"{name}={shown!r}")
     return Secret(given, shown)
+
+
+def reader_urls(value: Any, name: str) -> tuple[Secret, ...]:
+    """Take addresses of replicas, in a list or separated by commas; none by `none`."""
+    given = value.split(",") if isinstance(value, str) else value
+    if given is None or (isinstance(value, str) and value.strip().lower() in NOTHING):
+        return ()
+    if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
+        raise ConfigurationError(f"{name} is no address; {_ADDRESS}")
+    found = tuple(url(each.strip(), name) for each in given)
+    for each in found:
+        if not each.reveal().startswith(READABLE):
+            raise ConfigurationError(f"{name}={str(each)!r}: only Valkey and Redis have replicas; {_ADDRESS}")
+    return found
+
+
+def paths(value: Any, name: str) -> tuple[str, ...]:
+    """Take paths of files, in a list or separated by commas; none by `none`."""
+    given = value.split(",") if isinstance(value, str) else value
+    if given is None or (isinstance(value, str) and value.strip().lower() in NOTHING):
+        return ()
+    if not isinstance(given, list | tuple):
+        raise ConfigurationError(f"{name}={value!r} is no path; write one, or several separated by commas")
+    return tuple(text(each, name).strip() for each in given)
 
 
 def _check_place(place: str, credentials: str, what: str) -> None:

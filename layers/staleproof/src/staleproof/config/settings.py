@@ -26,6 +26,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
         max_connections: connections to it that this process may have.
         restarts: what is done with what a server has that came back, `trust` or `clear`.
         durability: who acknowledges invalidations, `primary` or `replicated`.
+        reader_urls: endpoints of its replicas; shown without their passwords.
     """
 
     url: Secret
@@ -34,6 +35,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     max_connections: int
     restarts: Literal["trust", "clear"] = "trust"
     durability: Literal["primary", "replicated"] = "primary"
+    reader_urls: tuple[Secret, ...] = ()
 
 
 class NearSettings(msgspec.Struct, frozen=True):
@@ -44,12 +46,32 @@ class NearSettings(msgspec.Struct, frozen=True):
         max_copies: how many.
         max_bytes: how many bytes together, or None for no bound.
         eviction: which goes first.
+        weak: whether only what the application still uses is kept.
+        budget: how many bytes those of all providers may have together; *max_bytes* by default.
     """
 
     enabled: bool
     max_copies: int
     max_bytes: int | None
     eviction: str
+    weak: bool = False
+    budget: int | None = None
+
+
+class MemorySettings(msgspec.Struct, frozen=True):
+    """What a provider inside the process may hold.
+
+    Attributes:
+        max_entries: how many entries, or None for no bound.
+        max_bytes: how many bytes together, or None.
+        eviction: which goes first.
+        idle: seconds without a read after which an entry goes, or None.
+    """
+
+    max_entries: int | None
+    max_bytes: int | None
+    eviction: str
+    idle: float | None
 
 
 class BreakerSettings(msgspec.Struct, frozen=True):
@@ -72,12 +94,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         region: where its invalidations originate.
         off: whether every read loads.
         near: the in-process copies.
+        memory: what providers inside the process hold.
         policy: how values are kept where a call names no policy.
         policies: further ones by name; what they leave out is the default policy's.
         providers: further servers by name.
         codec: `msgpack`, `json` or `pickle`.
         pickle_keys: what signs pickles; the first signs, all are accepted.
         compression: `lz4` or `zstd`; from which size on is the policy's `compress_above`.
+        dictionaries: paths of zstd dictionaries; the first one writes, all of them read.
         unreachable: what an invalidation does that no server acknowledges, `raise` or `defer`.
         breaker: when a failing server is left alone.
         reload_every: seconds between two looks for new values, or None.
@@ -89,12 +113,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     region: str
     off: bool
     near: NearSettings
+    memory: MemorySettings
     policy: Policy
     policies: Mapping[str, Policy]
     providers: Mapping[str, ServerSettings]
     codec: Literal["msgpack", "json", "pickle"]
     pickle_keys: tuple[Secret, ...]
     compression: Literal["lz4", "zstd"]
+    dictionaries: tuple[str, ...]
     unreachable: Literal["raise", "defer"]
     breaker: BreakerSettings
     reload_every: float | None

@@ -73,6 +73,7 @@ SETTINGS: Mapping[str, Setting] = {
     each.path: each
     for each in (
         _secret("cache_url", kinds.url, REQUIRED, "`redis://`, `rediss://` (TLS), `unix://`, `memcached://`, or `memory://`"),
+        _secret("reader_url", kinds.reader_urls, (), "endpoint of its replicas, or several; for `reader`"),
         Setting("namespace", kinds.namespace, REQUIRED, "which namespace of the server this application uses"),
         Setting("region", kinds.region, "local", "where invalidations originate; `AWS_REGION` if not set"),
         Setting("timeout", kinds.timeout, "1s", "how long to wait for the server"),
@@ -84,9 +85,16 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("near.max_copies", kinds.count, 10_000, "how many in-process copies are kept"),
         Setting("near.max_bytes", kinds.optional(kinds.size), "none", "how much they may weigh, such as `64MB`"),
         Setting("near.eviction", choice(*EVICTIONS), "lru", "which goes first: `lru`, `lfu`, `fifo`, `tinylfu`"),
+        Setting("near.weak", kinds.flag, "false", "keep only copies that the application still uses"),
+        Setting("near.budget", kinds.optional(kinds.size), "none", "what those of all providers may weigh together"),
+        Setting("memory.max_entries", kinds.optional(kinds.count), 1_000_000, "of `memory://`: how many entries"),
+        Setting("memory.max_bytes", kinds.optional(kinds.size), "256MiB", "how much they may weigh"),
+        Setting("memory.eviction", choice(*EVICTIONS), "lru", "which goes first, as near copies"),
+        Setting("memory.idle", kinds.optional(kinds.period), "none", "after how long without a read an entry goes"),
         Setting("codec", _CODECS, "msgpack", "how values are written: `msgpack`, `json`, `pickle`"),
         _secret("pickle_keys", kinds.signing_keys, (), "keys for pickles, comma separated; the first signs"),
         Setting("compression", choice("lz4", "zstd"), "lz4", "how large values are compressed: `lz4`, `zstd`"),
+        Setting("dictionaries", kinds.paths, (), "files of zstd dictionaries, comma separated; the first one writes"),
         Setting("unreachable", _UNREACHABLE, "raise", "what an unacknowledged invalidation does: `raise`, `defer`"),
         _live("breaker.failures", kinds.tolerance, 3, "failures in a row that open it; `0` for never"),
         _live("breaker.cooldown", kinds.period, "1s", "how long it leaves the server alone"),
@@ -101,6 +109,7 @@ SERVER: Mapping[str, Setting] = {
     each.path: each
     for each in (
         _secret("url", kinds.url, REQUIRED, "address of a further cache server"),
+        _secret("reader_url", kinds.reader_urls, (), "endpoint of its replicas, or several"),
         Setting("namespace", kinds.namespace, None, "namespace on it; that of the cache if not set"),
         Setting("timeout", kinds.timeout, None, "as that of the cache"),
         Setting("max_connections", kinds.count, None, "as that of the cache"),

@@ -32,7 +32,7 @@ def seconds(value: Duration, field: str) -> float:
         number = number.total_seconds()
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
         raise ConfigurationError(
-            f"{field}={value!r} is no duration; write seconds, or '250ms', '10m', '1h30m', '2d', or a timedelta"
+            f"{field}={value!r} is no duration; write seconds, or '250ms', '10m', '1h30m', '2d'"
         )
     if number > LONGEST:
         raise ConfigurationError(
