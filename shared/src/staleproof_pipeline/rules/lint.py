@@ -49,8 +49,8 @@ def _unreachable(rule: Rule) -> Iterator[Finding]:
         "'expired' rows are removed, and 'remove' is not among the operations": (
             when.expired and Operation.REMOVE not in operations
         ),
-        f"only dynamodb removes rows by their time to live, not {when.source}": (
-            when.expired and when.source is not Source.DYNAMODB
+        f"dynamodb and s3 remove by time to live, and {when.source} does not tell": (
+            when.expired and when.source not in {Source.DYNAMODB, Source.S3}
         ),
     }
     for what, holds in problems.items():
@@ -88,7 +88,7 @@ def _constant(rule: Rule) -> Iterator[Finding]:
         if not each.template.fields and not rule.when.changed and not _valued(rule):
             yield Finding(
                 "constant-tag",
-                Severity.WARNING,
+                Severity.WARNING if any("*" in name for name in rule.when.entities) else Severity.HINT,
                 rule.name,
                 f"tag {each.template.source!r} names no attribute: every change of {_about(rule)} makes stale whatever "
                 "carries it",
