@@ -76,7 +76,8 @@ class AsyncDriver:
     async def ask(self, command: ProviderCommand) -> Any:
         """See `Driver.ask`."""
         breaker = self._core.breaker_for(command)
-        breaker.check()
+        if breaker.in_a_row:
+            breaker.check()
         try:
             if self._core.deferred:
                 await self._apply_deferred(self._core.deferred)

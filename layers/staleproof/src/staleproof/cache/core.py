@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from staleproof.cache import nesting
 from staleproof.cache.announcing import announce
+from staleproof.cache.commands import ReadFollowing
 from staleproof.cache.missing import MISSING
 from staleproof.cache.statistics import Statistics
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -139,7 +140,7 @@ class Core:
 
     def breaker_for(self, command: object) -> Breaker:
         """Return the breaker of whom *command* asks."""
-        return self.reader_breaker if getattr(command, "reader", False) else self.breaker
+        return self.reader_breaker if isinstance(command, ReadFollowing) and command.reader else self.breaker
 
     def now_ms(self) -> int:
         """Return UTC milliseconds."""

@@ -101,7 +101,8 @@ class Driver:
             ProviderRejectedError: the server refused.
         """
         breaker = self._core.breaker_for(command)
-        breaker.check()
+        if breaker.in_a_row:
+            breaker.check()
         try:
             if self._core.deferred:
                 self._apply_deferred(self._core.deferred)

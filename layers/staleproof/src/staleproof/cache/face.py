@@ -10,7 +10,7 @@ from weakref import WeakMethod, WeakSet
 
 from staleproof.cache import nesting
 from staleproof.cache.asking import checked_key, checked_name, checked_tags
-from staleproof.cache.call import Call, check_text, checked_row_version
+from staleproof.cache.call import MAX_TEXT, Call, check_text, checked_row_version
 from staleproof.cache.core import Core
 from staleproof.cache.deferred import Deferred
 from staleproof.cache.near import NearCache
@@ -229,17 +229,18 @@ class Face:
         Raises:
             ConfigurationError: a tag or key is no text or too long, none is named, or a figure is out of range.
         """
-        _check_named(tags, keys, clear=clear)
+        if not tags:
+            _check_named(keys, clear=clear)
         return Invalidation(
             id=new_id(),
             origin=self.core.region,
             namespace=self.core.namespace,
             tags=_distinct("tags", tags),
-            keys=_distinct("keys", keys),
+            keys=() if keys == () else _distinct("keys", keys),
             clear=clear,
             soft=soft,
             superseded=superseded,
-            row_version=checked_row_version(row_version),
+            row_version=None if row_version is None else checked_row_version(row_version),
             lag_ms=_milliseconds(lag) if lag else 0,
             at_ms=self.core.now_ms(),
         )
@@ -258,8 +259,8 @@ def _milliseconds(lag: Duration) -> int:
     return round(given * 1_000)
 
 
-def _check_named(tags: Sequence[str], keys: Sequence[str], *, clear: bool) -> None:
-    if not tags and keys == () and not clear:  # an empty list was made by a program, and is no slip
+def _check_named(keys: Sequence[str], *, clear: bool) -> None:
+    if keys == () and not clear:  # an empty list was made by a program, and is no slip
         raise ConfigurationError(
             "nothing is named; give tags or keys=, or clear the whole namespace: clear()"
         )
@@ -269,13 +270,14 @@ def _distinct(field: str, texts: Sequence[str]) -> tuple[str, ...]:
     if isinstance(texts, str):
         raise ConfigurationError(f"{field}={texts!r} is one text; pass a list: {field}=[{texts!r}]")
     for text in texts:
-        if isinstance(text, list | tuple | set | frozenset):
-            raise ConfigurationError(
-                f"{field}: {text!r:.80} is a list; pass its texts one by one: invalidate(*{field})"
-            )
         if not isinstance(text, str):
-            raise ConfigurationError(
-                f"{field}: {text!r} is no text; build keys and tags with `staleproof.key`"
-            )
-        check_text(field, text)
+            raise ConfigurationError(_no_text(field, text))
+        if len(text) > MAX_TEXT:
+            check_text(field, text)
     return tuple(texts) if len(texts) <= 1 else tuple(dict.fromkeys(texts))
+
+
+def _no_text(field: str, given: object) -> str:
+    if isinstance(given, list | tuple | set | frozenset):
+        return f"{field}: {given!r:.80} is a list; pass its texts one by one: invalidate(*{field})"
+    return f"{field}: {given!r} is no text; build keys and tags with `staleproof.key`"

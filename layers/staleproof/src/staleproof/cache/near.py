@@ -89,12 +89,15 @@ class NearCache(NearStore):
         if self.follows:
             super().advance(asked, page)
 
-    @deferring
     def forget(self, invalidation: Invalidation, place: JournalId) -> None:
         """See `NearStore.forget`."""
         if self.follows:
             super().forget(invalidation, place)
-            return
+        else:
+            self._forget_alone(invalidation)
+
+    @deferring
+    def _forget_alone(self, invalidation: Invalidation) -> None:
         with self._lock:
             self._forgotten += 1
             self._apply(invalidation, (self._forgotten, 0))

@@ -17,7 +17,7 @@ from staleproof.keys import MAX_KEY_BYTES
 from staleproof.tags import MAX_TAG_BYTES, ROOT, TagId, tag_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SCHEMA = 1
 PART = 64
@@ -107,9 +107,19 @@ class Invalidation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
             )
 
 
+def in_parts(invalidations: Sequence[Invalidation]) -> Sequence[Invalidation]:
+    """Return all *parts* of all *invalidations*: mostly themselves."""
+    for each in invalidations:
+        if len(each.tags) > PART or len(each.keys) > PART:
+            break
+    else:
+        return invalidations
+    return [part for each in invalidations for part in each.parts()]
+
+
 def new_id() -> str:
     """Return a fresh event id: 48 bits of UTC milliseconds, then 80 random bits, in hex; it sorts by time."""
-    return f"{time.time_ns() // 1_000_000:012x}{getrandbits(80):020x}"
+    return f"{time.time_ns() // 1_000_000 << 80 | getrandbits(80):032x}"
 
 
 def genesis(namespace: str) -> Invalidation:

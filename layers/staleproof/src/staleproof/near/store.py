@@ -168,11 +168,17 @@ class NearStore(Keeping):
             self._hidden = hidden
             self._sync(self.synced)
 
-    @deferring
     def forget(self, invalidation: Invalidation, place: JournalId) -> None:
         """Drop at once what this process itself has just invalidated, ahead of the journal's answer."""
+        if (
+            self._cursor
+        ):  # else not following yet: whoever reads after it was opened reads what is invalidated already
+            self._forget(invalidation, place)
+
+    @deferring
+    def _forget(self, invalidation: Invalidation, place: JournalId) -> None:
         with self._lock:
-            if self._cursor:  # else not following yet: who opens the journal later starts behind this record
+            if self._cursor:
                 self._apply(invalidation, journal_order(place))
 
     @deferring

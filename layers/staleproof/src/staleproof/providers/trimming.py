@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+_BITS = TRIM_EVERY.bit_length() - 1
+
+
 def by_chance() -> bool:
     """Say yes once in `TRIM_EVERY` times."""
-    return random.getrandbits(TRIM_EVERY.bit_length() - 1) == 0
+    return random.getrandbits(_BITS) == 0
 
 
 class Trimming:

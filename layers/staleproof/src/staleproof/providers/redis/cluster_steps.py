@@ -97,6 +97,11 @@ class ClusterSteps(JournalSteps):
             found = yield Waves([look], foreign=True)
         return seen, _observed(found)
 
+    def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:
+        """See `Provider.store`."""
+        replies = yield self._send((self._deposit(key, entry, ttl_ms, lease),))
+        return bool(replies[1])
+
     def scan(self, cursor: str, limit: int) -> Step[Keys]:
         """See `Provider.scan`: one primary after another."""
         following, names = yield Tour(cursor, self.keys.entries, limit)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from hiredis import pack_command
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ R = TypeVar("R")
 Command: TypeAlias = tuple[Any, ...]
 
 
-class Exchange(NamedTuple):
+class Exchange(Struct, frozen=True):
     """Packed commands for one connection, and the number of replies to read.
 
     Attributes:
@@ -41,6 +42,12 @@ def commands(each: Iterable[Command], *, foreign: bool = False, once: bool = Fal
 def packed_names(names: Iterable[bytes]) -> bytes:
     """Pack *names* as arguments of a command."""
     return b"".join(b"$%d\r\n%b\r\n" % (len(name), name) for name in names)
+
+
+def packed_head(*words: Any, more: int) -> bytes:
+    """Pack the first *words* of a command that goes on with so many *more* of them."""
+    packed: bytes = pack_command(words)
+    return b"*%d" % (len(words) + more) + packed[packed.index(b"\r\n") :]
 
 
 def chunks(items: Sequence[R], size: int) -> list[Sequence[R]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError
 
+from staleproof.events.invalidation import in_parts
 from staleproof.keys import Keyspace
 from staleproof.ports import (
     JOURNAL_HORIZON_MS,
@@ -217,17 +218,25 @@ class RedisProvider(RedisFollower):
 
     def invalidate(self, invalidations: Sequence[Invalidation]) -> list[JournalId]:
         """See `Provider.invalidate`."""
-        parts = [part for each in invalidations for part in each.parts()]
+        parts = in_parts(invalidations)
         exchange = self._steps.invalidate(invalidations, parts)
         replies = self._apply(exchange)
-        if any(isinstance(reply, Exception) and is_foreign(reply) for reply in replies):
-            self._exchange(self._steps.drop_guard())
-            replies = self._apply(exchange)
-        check(replies, self.connections)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                replies = self._applied(exchange, replies)
+                break
         if self._trimming.due():
             with self._trimming:
                 self.trim(self._horizon_ms)
         return self._steps.placed(parts, replies)
+
+    def _applied(self, exchange: Any, replies: list[Any]) -> list[Any]:
+        """Return the replies to what was refused in part, now that nothing foreign lies in the guard's place."""
+        if any(isinstance(reply, Exception) and is_foreign(reply) for reply in replies):
+            self._exchange(self._steps.drop_guard())
+            replies = self._apply(exchange)
+        check(replies, self.connections)
+        return replies
 
     def _apply(self, exchange: Any) -> list[Any]:
         if self._replicated and exchange.any:

@@ -41,16 +41,22 @@ class Rotation:
 
     def pack(self, invalidations: Sequence[Invalidation]) -> list[bytes]:
         """Pack the commands up to the journal's. Mostly not by `pack_command`: this is a hot path too."""
-        tags = tuple([tag for each in invalidations for tag in each.tag_ids])
+        if len(invalidations) == 1:
+            tags = tuple(invalidations[0].tag_ids)
+        else:
+            tags = tuple([tag for each in invalidations for tag in each.tag_ids])
         bumps, unlinks = (self._packed_rotation if len(tags) <= FEW_TAGS else self._pack_rotation)(tags)
         packed = [*bumps]
         soft = False
         for each in invalidations:
             soft = soft or each.soft
-            packed += map(pack_command, self.row_fences(each))
+            if each.row_version is not None:
+                packed += map(pack_command, self.row_fences(each))
         if not soft:
             packed += unlinks
-            packed += [self._evict(key) for each in invalidations if each.keys for key in each.evicted]
+            for each in invalidations:
+                if each.keys:
+                    packed += map(self._evict, each.evicted)
             return packed
         for each in invalidations:
             packed += self._soften(each) if each.soft else self._remove(each)

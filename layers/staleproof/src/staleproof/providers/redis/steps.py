@@ -38,7 +38,7 @@ from staleproof.ports import (
     Want,
     journal_id,
 )
-from staleproof.providers.redis.exchange import Exchange, chunks, commands, packed_names
+from staleproof.providers.redis.exchange import Exchange, chunks, commands, packed_head, packed_names
 from staleproof.providers.redis.rotation import Rotation
 from staleproof.providers.redis.scripts import EXPIRE, GUARD, PROMOTE, RELEASE
 from staleproof.tags import VERSION_BYTES, current, is_version
@@ -212,7 +212,10 @@ class Steps:
 
     def store(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> Step[bool]:
         """See `store_many`; a hot path, so on its own."""
-        replies = yield self._send((self._deposit(key, entry, ttl_ms, lease),))
+        if self._scripted:
+            replies = yield self._send((self._deposit(key, entry, ttl_ms, lease),))
+        else:
+            replies = yield Exchange(self._packed_deposit(key, entry, ttl_ms, lease), 2)
         return bool(replies[1])
 
     def store_many(self, deposits: Sequence[Deposit]) -> Step[list[bool]]:
@@ -228,6 +231,20 @@ class Steps:
         keep = ("1", STAGED_TTL_MS) if not ttl_ms else ("0", ttl_ms)
         promote = self._call(PROMOTE, (self.keys.lease(key), name, staged), lease, keep[0])
         return ("SET", staged, entry, "PX", keep[1]), promote
+
+    def _packed_deposit(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bytes:
+        """Pack the same by hand, in half the time: SET, then EVALSHA, which the provider turns to EVAL if need be."""
+        name = self.keys.entry(key)
+        staged, size = name + b":s" + lease, len(name)
+        keep, life = (b"1", b"%d" % STAGED_TTL_MS) if not ttl_ms else (b"0", b"%d" % ttl_ms)
+        return b"".join((
+            b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(staged), staged, len(entry)),
+            entry,
+            b"\r\n$2\r\nPX\r\n$%d\r\n%b\r\n" % (len(life), life),
+            _PROMOTE,
+            b"$%d\r\n%b:l\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (size + 2, name, size, name, len(staged), staged),
+            b"$%d\r\n%b\r\n$1\r\n%b\r\n" % (len(lease), lease, keep),
+        ))  # fmt: skip
 
     def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> Step[bool]:
         """See `Provider.expire`."""
@@ -261,18 +278,23 @@ class Steps:
         *parts* are the invalidations as the journal takes them.
         """
         packed = self._rotation.pack(invalidations)
-        packed += [self._append % (len(raw), raw) for raw in map(records.encode, parts)]
+        for part in parts:
+            raw = records.encode(part)
+            packed.append(self._append % (len(raw), raw))
         return Exchange(b"".join(packed), len(packed))
 
     @staticmethod
     def placed(parts: Sequence[Invalidation], replies: Sequence[Any]) -> list[JournalId]:
         """Return where *parts* lie, from the replies to `invalidate`, the last of which are the journal's."""
-        places = replies[len(replies) - len(parts) :]
-        return [journal_id(place.decode(), part.id) for place, part in zip(places, parts, strict=True)]
+        first = len(replies) - len(parts)
+        return [journal_id(replies[first + at].decode(), part.id) for at, part in enumerate(parts)]
 
     def drop_guard(self) -> Any:
         """Remove what lies in the guard's place and is none: a bump makes one without epoch, which is safe."""
         return self._send([(("UNLINK", self.keys.guard),)])
+
+
+_PROMOTE = packed_head("EVALSHA", PROMOTE.digest, 3, more=5)
 
 
 def _all_tags(claims: Sequence[Claim]) -> list[TagId]:
