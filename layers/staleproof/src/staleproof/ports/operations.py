@@ -22,6 +22,7 @@ operation         does                                                        ru
 `FilterSwap`      puts the one that was begun in use                          the second says that it is gone
 `FilterAdd`       adds to the one in use, and to one that was begun           the same; tells fewer new ones
 `FilterLook`      asks the one in use                                         the same
+`JsonPut`         puts a document into the server's JSON module                the same
 `Native`          one command of a module, about one name                     as that command
 `Ask`             one command about the server itself                         the same
 ================  ==========================================================  ====================================
@@ -197,6 +198,14 @@ class Native(NamedTuple):
     after: tuple[Any, ...] = ()
 
 
+class JsonPut(NamedTuple):
+    """Put a whole JSON document, for *ttl_ms* (0 for ever), by the server's JSON module. Reply: True."""
+
+    name: str
+    text: bytes
+    ttl_ms: int
+
+
 class Ask(NamedTuple):
     """Send one command that names no key and changes nothing. Reply: as it comes; None where there is no server."""
 
@@ -217,6 +226,7 @@ Operation = (
     | FilterAdd
     | FilterLook
     | Native
+    | JsonPut
     | Ask
 )
 

@@ -227,8 +227,10 @@ def _look(memory: MemoryOperations, each: ops.FilterLook) -> list[bool] | None:
 # --- what only a server has --------------------------------------------------------------------------
 
 
-def _native(_: MemoryOperations, each: ops.Native) -> Any:
-    raise ProviderRejectedError(f"{each.command} is a server module's; the memory provider has none")
+def _native(_: MemoryOperations, each: ops.Native | ops.JsonPut) -> Any:
+    raise ProviderRejectedError(
+        f"{each.name[:80]!r} asks for a server's module; the memory provider has none"
+    )
 
 
 def _ask(_: MemoryOperations, __: ops.Ask) -> None:
@@ -244,6 +246,7 @@ _DONE: dict[type, Callable[[MemoryOperations, Any], Any]] = {
     ops.Latest: _latest,
     ops.Forget: _forget,
     ops.Native: _native,
+    ops.JsonPut: _native,
     ops.Ask: _ask,
     ops.FilterBegin: _begin,
     ops.FilterFill: _fill,

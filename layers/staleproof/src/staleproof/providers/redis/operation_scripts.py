@@ -10,6 +10,7 @@ script       KEYS                  ARGV                               returns   
 `FORGET`     all under a name                                         how many there were        O(1)
 `PUSH`       list                  keep, ttl ms (0 for ever), values  kept, dropped              O(values)
 `APPEND`     stream                keep, ttl ms (0 for ever), values  kept, dropped              O(values)
+`JSON_PUT`   document              text, ttl ms (0 for ever)          1                          O(text)
 ===========  ====================  =================================  =========================  =========
 
 Moments are the server's `TIME`, in microseconds; they and all sums here stay below 2^53, where doubles are exact. A key
@@ -119,4 +120,12 @@ local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', ARGV[1])
     + b"""
 return {redis.call('XLEN', KEYS[1]), dropped}
 """
+)
+
+JSON_PUT = script(
+    b"""
+redis.call('JSON.SET', KEYS[1], '$', ARGV[1])
+"""
+    + _LIVE
+    + b"return 1\n"
 )

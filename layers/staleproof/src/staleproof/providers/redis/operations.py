@@ -141,6 +141,11 @@ def _native(steps: Steps, each: ops.Native) -> Any:
     return (each.command, steps.keys.operated(each.name, each.kind), *each.after), lambda reply: reply
 
 
+def _json_put(steps: Steps, each: ops.JsonPut) -> Any:
+    name = steps.keys.operated(each.name, "json")
+    return _call(steps, scripts.JSON_PUT, (name,), each.text, each.ttl_ms), bool
+
+
 # --- filters -----------------------------------------------------------------------------------------
 
 OURS, OURS_BUILDING, MODULES, MODULES_BUILDING, MODULES_MARK = "bits", "bits-new", "bf", "bf-new", "bf-mark"
@@ -208,6 +213,7 @@ _MADE: dict[type, Callable[[Steps, Any], tuple[Command, Callable[[Any], Any]]]] 
     ops.Latest: _latest,
     ops.Forget: _forget,
     ops.Native: _native,
+    ops.JsonPut: _json_put,
     ops.FilterBegin: _begin,
     ops.FilterFill: _fill,
     ops.FilterSwap: _swap,
