@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import threading
@@ -17,7 +18,7 @@ from local.loopback import HOST
 from local.memcached import Memcached
 from local.memcached_discovery import DiscoveryEndpoint
 from local.supervisor import Supervisor
-from staleproof import Cache, Policy
+from staleproof import AsyncCache, Cache, Policy
 from staleproof.errors import (
     ConfigurationError,
     ProviderError,
@@ -29,6 +30,7 @@ from staleproof.providers.memcached import AsyncMemcachedProvider, MemcachedProv
 from staleproof.tags import ROOT
 from staleproof.testing import Blocking
 from staleproof.testing.examples import MINE, MINUTE, A, invalidation
+from tests.unit.elasticache_account import Account, cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,6 +107,30 @@ def test_nodes_are_discovered(make: Make, nodes: list[Memcached], *, older: bool
         fill(provider, KEYS)
         assert found(provider, KEYS) == KEYS
         assert endpoint.asked == (2 if older else 1)
+
+
+def test_a_cluster_is_found_by_its_name(nodes: list[Memcached], fresh_namespace: str) -> None:
+    """AWS tells the configuration endpoint, and that the nodes: caches are made, fill, hit and are invalidated."""
+    with DiscoveryEndpoint(listed(nodes[:3])) as endpoint:
+        host, _, port = endpoint.url.removeprefix("memcached+discovery://").rstrip("/").rpartition(":")
+        place = {"Address": host, "Port": int(port)}
+        account = Account(cluster("shop", ConfigurationEndpoint=place))
+        options: dict[str, Any] = {"environ": {}, "file": "none", "namespace": fresh_namespace}
+        with Cache.from_aws("shop", client=account.client, **options) as cache:
+            squares = cache.cacheable("square:{number}", tags=["squares"])(lambda number: number**2)
+            assert [squares(number) for number in range(9)] * 2 == [
+                squares(number) for number in (*range(9), *range(9))
+            ]
+            assert cache.statistics.loads == 9
+            cache.invalidate("squares")
+            squares(3)
+            assert cache.statistics.loads == 10
+
+        async def awaited() -> Any:
+            async with AsyncCache.from_aws("shop", client=account.client, **options) as other:
+                return await other.get("square:3", tags=["squares"])
+
+        assert asyncio.run(awaited()) == 9
 
 
 def test_a_node_is_added_and_removed(make: Make, nodes: list[Memcached]) -> None:

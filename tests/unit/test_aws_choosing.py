@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from staleproof import ConfigurationError
+from staleproof import AsyncCache, Cache, ConfigurationError
 from staleproof.aws import address_of, describe, parse
-from staleproof.aws.choosing import supported
 from staleproof.config import kinds
+from staleproof.providers.memcached.members import Member
 from tests.unit.elasticache_account import (
     Account,
     cluster,
@@ -125,12 +125,33 @@ def test_memcached_has_addresses_of_its_own() -> None:
         address(cluster("shop"), user="app")
 
 
-@pytest.mark.parametrize("held", [cluster("shop"), serverless("shop", Engine="memcached")])
-def test_what_has_no_provider_yet_is_told(held: dict[str, Any]) -> None:
-    """The description says what it is; a cache of ours over it says that it cannot be made."""
-    cache = describe("shop", client=Account(held).client)
-    with pytest.raises(ConfigurationError, match="not supported yet"):
-        supported(cache)
+@pytest.mark.parametrize("face", [Cache, AsyncCache])
+@pytest.mark.parametrize(
+    ("held", "where"),
+    [
+        (cluster("shop"), ("shop.abc123.cfg.euw1.cache.amazonaws.com", True, False)),
+        (
+            cluster("shop", TransitEncryptionEnabled=True),
+            ("shop.abc123.cfg.euw1.cache.amazonaws.com", True, True),
+        ),
+        (
+            serverless("shop", Engine="memcached", Endpoint={"Address": "shop.cache", "Port": 11211}),
+            ("shop.cache", False, True),
+        ),
+    ],
+    ids=["nodes", "nodes by TLS", "serverless"],
+)
+def test_a_cache_is_made_of_memcached(face: Any, held: dict[str, Any], where: tuple[str, bool, bool]) -> None:
+    """By its name alone: the endpoint that names the nodes is followed, a serverless cache is its own only node."""
+    made = face.from_aws("shop", client=Account(held).client, environ={}, file="none", namespace="n")
+    host, discovers, encrypted = where
+    connections, endpoint = made.provider.connections, Member(host, 11211)
+    assert connections._endpoint == (endpoint if discovers else None)
+    assert (connections._tls is not None) == encrypted
+    assert made.namespace == "n"
+    for who in ({"user": "app"}, {"secret_id": "prod/cache"}):
+        with pytest.raises(ConfigurationError, match="is Memcached, which has no users"):
+            face.from_aws("shop", client=Account(held).client, environ={}, file="none", namespace="n", **who)
 
 
 @pytest.mark.parametrize(

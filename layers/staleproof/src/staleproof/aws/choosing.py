@@ -67,17 +67,6 @@ def _credentials(
     return chosen, {"iam": cache.name, **kind, "region": cache.region}
 
 
-def supported(cache: CacheDescription) -> CacheDescription:
-    """Return *cache* if there is a provider for what it is.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    if cache.engine == MEMCACHED:
-        raise ConfigurationError(f"cache {cache.name} is Memcached; caches over it are not supported yet")
-    return cache
-
-
 def _check(cache: CacheDescription, *, read_only: bool) -> None:
     if not cache.writable and not read_only:
         place = cache.membership

@@ -21,16 +21,23 @@ RETRY = frozenset(
         "RequestLimitExceeded",
         "TooManyRequestsException",
         "InternalFailure",
+        "InternalServerError",
         "InternalServiceError",
         "InternalServiceErrorException",
         "ServiceUnavailable",
+        "ServiceUnavailableException",
         "IDPCommunicationError",
     }
 )
 
 
-def client(service: str, region: str | None = None) -> Any:
+def client(service: str, region: str | None = None, *, otherwise: str = "") -> Any:
     """Return a boto3 client of *service*, with short time-outs, in *region* or the one that AWS's own settings name.
+
+    Args:
+        service: as boto3 names it.
+        region: where it is.
+        otherwise: what who has no boto3 may do instead of installing it.
 
     Raises:
         ConfigurationError: boto3 is not installed, or no region is known.
@@ -39,7 +46,7 @@ def client(service: str, region: str | None = None) -> Any:
         import boto3  # noqa: PLC0415 - it costs more than the whole library, and few starts need it
         from botocore.config import Config  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{service} needs boto3; install staleproof[aws]") from error
+        raise ConfigurationError(f"{service} needs boto3; install staleproof[aws]{otherwise}") from error
     limits = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
@@ -59,8 +66,8 @@ def default_region() -> str | None:
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Translate what boto3 raises; *what* names the thing that was asked for.
+def translated(what: str, remedy: str = "") -> Iterator[None]:
+    """Translate what boto3 raises; *what* names the thing that was asked for, *remedy* what mends a refusal.
 
     Raises:
         ConfigurationError: somebody must mend it: permissions, names, credentials.
@@ -69,24 +76,24 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        told = failure(error, what)
+        told = failure(error, what, remedy)
         if told is None:
             raise
         raise told from error
 
 
-def failure(error: Exception, what: str) -> CacheError | None:
+def failure(error: Exception, what: str, remedy: str = "") -> CacheError | None:
     """Return what *error* is to a caller; None if it is none of AWS's."""
     if isinstance(error, CacheError) or not type(error).__module__.startswith(("boto", "s3transfer")):
         return None
     from botocore import exceptions  # noqa: PLC0415 - whoever raised it has it
 
     if isinstance(error, exceptions.ClientError):
-        return _refusal(error, what)
+        return _refusal(error, what, remedy)
     passing = (exceptions.CredentialRetrievalError, exceptions.MetadataRetrievalError)
     if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError, *passing)):
         return ProviderUnavailableError(f"{what}: {error}; retry, or check the way to the service")
-    return ConfigurationError(f"{what}: {error}; check the role of this process, and AWS_REGION")
+    return ConfigurationError(f"{what}: {error}; check the function's role, and AWS_REGION")
 
 
 def code(error: Exception) -> str:
@@ -95,10 +102,12 @@ def code(error: Exception) -> str:
     return str(response.get("Error", {}).get("Code", ""))
 
 
-def _refusal(error: Any, what: str) -> CacheError:
+def _refusal(error: Any, what: str, remedy: str) -> CacheError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code(error) in RETRY or status >= 500:  # noqa: PLR2004 - a server's own failure
         return ProviderUnavailableError(f"{what}: {code(error)}; retry")
+    if remedy:
+        return ConfigurationError(f"{what}: {error}; {remedy}")
     if code(error) in DENIED:
         asked = getattr(error, "operation_name", "the operation")
         return ConfigurationError(

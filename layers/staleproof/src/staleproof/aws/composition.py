@@ -22,10 +22,10 @@ def locate(name: str, *, user: str | None = None, secret_id: str | None = None, 
         ConfigurationError: there is no such cache, or none that can be used so.
         ProviderUnavailableError: the service cannot be reached, or the cache is not ready yet; retry.
     """
-    from staleproof.aws.choosing import address_of, supported  # noqa: PLC0415 - only who asks pays
+    from staleproof.aws.choosing import address_of  # noqa: PLC0415 - only who asks pays
     from staleproof.aws.discovery import describe  # noqa: PLC0415
 
-    return address_of(supported(describe(name, client=client)), user=user, secret_id=secret_id)
+    return address_of(describe(name, client=client), user=user, secret_id=secret_id)
 
 
 def connections(

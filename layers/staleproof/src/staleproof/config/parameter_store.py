@@ -13,9 +13,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from staleproof.aws import clients
+from staleproof.aws.clients import translated
 from staleproof.config.environment import ELSEWHERE
 from staleproof.config.given import Given, Layer
-from staleproof.errors import CacheError, ConfigurationError, ProviderUnavailableError
+from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,11 +26,7 @@ MAX_PARAMETERS = 1_000
 PAGE = 10
 """The most that one answer may hold: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html"""
 
-CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 2, 5, 3
-
-RETRY = frozenset(
-    {"ThrottlingException", "InternalServerError", "ServiceUnavailable", "RequestLimitExceeded"}
-)
+REMEDY = "allow ssm:GetParametersByPath on it, and kms:Decrypt on the key of its SecureStrings"
 
 
 class ParameterStore:
@@ -81,15 +79,10 @@ class ParameterStore:
             token = {"NextToken": page["NextToken"]}
 
     def _page(self, path: str, token: Mapping[str, str]) -> Mapping[str, Any]:
-        try:
+        with translated(f"ssm {path}", REMEDY):
             page: Mapping[str, Any] = self._connected().get_parameters_by_path(
                 Path=path, Recursive=True, WithDecryption=True, MaxResults=PAGE, **token
             )
-        except Exception as error:
-            told = failure(error, path)
-            if told is None:
-                raise
-            raise told from error
         return page
 
     def _connected(self) -> Any:
@@ -99,47 +92,9 @@ class ParameterStore:
 
 
 def client() -> Any:
-    """Return a client of the service.
+    """Return a client of the service; see `staleproof.aws.clients`.
 
     Raises:
-        ConfigurationError: boto3 is not installed.
+        ConfigurationError: boto3 is not installed, or no region is known.
     """
-    try:
-        import boto3  # noqa: PLC0415 - it costs more than the whole library, and few starts need it
-        from botocore.config import Config  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "the Parameter Store needs boto3; install staleproof[aws], or set STALEPROOF_SSM_PATH to none"
-        ) from error
-    limits = Config(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-    )
-    # A session of its own: the default one is shared with the application, and no two threads may make clients of it.
-    return boto3.session.Session().client("ssm", config=limits)
-
-
-def failure(error: Exception, path: str) -> CacheError | None:
-    """Return what *error*, met while reading below *path*, is to a caller; None if it is none of the service's."""
-    if isinstance(error, CacheError):
-        return None
-    from botocore import exceptions  # noqa: PLC0415 - whoever raised it has it
-
-    if isinstance(error, exceptions.ClientError):
-        return _refusal(error, path)
-    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
-        return ProviderUnavailableError(f"ssm {path}: {error}; retry, or check the way to the service")
-    if isinstance(error, exceptions.BotoCoreError):
-        return ConfigurationError(f"ssm {path}: {error}; check the function's role, and AWS_REGION")
-    return None
-
-
-def _refusal(error: Any, path: str) -> CacheError:
-    code = error.response["Error"].get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in RETRY or status >= 500:  # noqa: PLR2004 - a server's own failure
-        return ProviderUnavailableError(f"ssm {path}: {code}; retry")
-    return ConfigurationError(
-        f"ssm {path}: {error}; allow ssm:GetParametersByPath on it, and kms:Decrypt on the key of its SecureStrings"
-    )
+    return clients.client("ssm", otherwise=", or set STALEPROOF_SSM_PATH to none")

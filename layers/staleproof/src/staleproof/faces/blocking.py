@@ -91,7 +91,8 @@ class Cache(BlockingDecorators, BlockingStructures):
         with the address that `staleproof doctor --name` prints.
 
         Args:
-            name: name or ARN of a replication group, serverless cache or global datastore.
+            name: name or ARN of a replication group, serverless cache, global datastore, or cluster of Memcached, whose
+                nodes are then found and followed by its configuration endpoint.
             register: what the cache is registered as in this process, if anything; see `register`.
             user: the ElastiCache user to be; by default the only one that IAM lets in.
             secret_id: the secret in Secrets Manager that holds the password, for users and AUTH tokens that have one.
