@@ -16,7 +16,8 @@ A provider of your own proves itself with a few lines::
         @pytest.fixture
         def elapse(self): ...
 
-and a whole cache over it with `CacheContract`. `ChaosProvider` fails on purpose, the same way for the same seed.
+and a whole cache over it with `CacheContract`, data structures with `StructuresContract`; a publisher does with `PublisherContract`. `ChaosProvider` fails on
+purpose, the same way for the same seed.
 
 Names are resolved at first use: nobody pays for what a test does not use.
 """
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from staleproof.testing.provider_contract import ProviderContract
     from staleproof.testing.replacing import Replacement, replaced
     from staleproof.testing.switching import off
+    from staleproof.testing.structures_contract import StructuresContract
     from staleproof.testing.watching import Invalidations, assert_loads, recorded
 
 _HOMES = {
@@ -55,6 +57,7 @@ _HOMES = {
     "Replacement": "testing.replacing",
     "assert_loads": "testing.watching",
     "off": "testing.switching",
+    "StructuresContract": "testing.structures_contract",
     "recorded": "testing.watching",
     "refreshed": "testing.prompt_workers",
     "replaced": "testing.replacing",
@@ -78,6 +81,7 @@ __all__ = [
     "assert_loads",
     "off",
     "recorded",
+    "StructuresContract",
     "refreshed",
     "replaced",
 ]

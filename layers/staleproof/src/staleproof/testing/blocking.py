@@ -112,6 +112,11 @@ class BlockingCache:
         """The asyncio cache."""
         return self._cache
 
+    @property
+    def portal(self) -> Portal:
+        """The event loop."""
+        return self._portal
+
     def settle(self) -> None:
         """Wait for its refreshes in the background."""
         self._portal.settle()

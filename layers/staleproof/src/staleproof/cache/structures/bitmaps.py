@@ -33,7 +33,7 @@ class BitmapOperations(Handle):
         return at
 
     @method
-    def set(self, at: int, bit: bool = True) -> Plan[bool]:  # noqa: FBT001, FBT002 - a bit is a value here
+    def set(self, at: int, *, bit: bool = True) -> Plan[bool]:
         """Set the bit at *at*, or clear it; return what it was before."""
         return bool((yield from self._write("SETBIT", self._place(at), int(bool(bit)), once=True)))
 
@@ -53,7 +53,7 @@ class BitmapOperations(Handle):
         return number
 
     @method
-    def first(self, bit: bool = True) -> Plan[int | None]:  # noqa: FBT001, FBT002 - a bit is a value here
+    def first(self, *, bit: bool = True) -> Plan[int | None]:
         """Return the place of the first bit that is set, or clear; None if there is none."""
         at: int = yield from self._look("BITPOS", int(bool(bit)))
         return at if 0 <= at < self._bits else None
