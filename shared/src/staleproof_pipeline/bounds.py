@@ -47,7 +47,7 @@ def checked(invalidation: Invalidation) -> Invalidation:
         _check_namespace(invalidation.namespace)
     except ConfigurationError as error:
         raise OversizedEventError(str(error)) from error
-    except (UnicodeEncodeError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:  # no Unicode, or a number of thousands of digits
         raise MalformedEventError(f"invalidation: {error}; send Unicode text and 64-bit numbers") from error
     _check_numbers(invalidation)
     _check_texts(invalidation)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from staleproof.errors import EventError, MalformedEventError
 from staleproof.events.invalidation import new_id
+from staleproof_pipeline.change import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -159,7 +160,7 @@ def _position(record: Any) -> str:
         return ""
     told = record.get("dynamodb")
     place = told.get("SequenceNumber") if isinstance(told, dict) else record.get("id")
-    return str(place or "")[:256]
+    return place[:256] if isinstance(place, str) else shown(place, 256) if place else ""
 
 
 def _json(document: Any) -> str:

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import OversizedEventError, UnsupportedEventVersionError
-from staleproof_pipeline.change import ChangeEvent, Operation, Position, Source
+from staleproof_pipeline.change import ChangeEvent, Operation, Position, Source, shown
 from staleproof_pipeline.sources import Ignored, RecordSource, attribute_values
 from staleproof_pipeline.sources.fields import an_object, milliseconds, optional, required, wrong
 
@@ -68,7 +68,7 @@ def change(raw: Any) -> ChangeEvent | Ignored:
         changed_ms=milliseconds(
             "dynamodb.ApproximateCreationDateTime", told.get("ApproximateCreationDateTime") or 0
         ),
-        position=Position(partition=label, sequence=sequence),
+        position=Position.of(label, sequence),
         schema_version=record["eventVersion"],
     )
 
@@ -163,7 +163,8 @@ def _check_size(told: dict[str, Any]) -> None:
     size = optional(told, "SizeBytes", int, 0, path="dynamodb.")
     if size > MAX_RECORD_BYTES:
         raise OversizedEventError(
-            f"dynamodb.SizeBytes: {size} exceeds {MAX_RECORD_BYTES}; keep large values in S3 and their keys in the item"
+            f"dynamodb.SizeBytes: {shown(size)} exceeds {MAX_RECORD_BYTES}; keep large values in S3 and their keys in "
+            "the item"
         )
 
 

@@ -24,7 +24,7 @@ from staleproof.errors import EventError, OversizedEventError, UnsupportedEventV
 from staleproof.events import Invalidation
 from staleproof.events.invalidation import convert
 from staleproof_pipeline import bounds
-from staleproof_pipeline.change import ChangeEvent, Position, Source
+from staleproof_pipeline.change import ChangeEvent, Position, Source, shown
 from staleproof_pipeline.errors import FieldError
 from staleproof_pipeline.sources import (
     Parsed,
@@ -134,7 +134,8 @@ def _replicated(detail: dict[str, Any]) -> Replicated:
     schema = required(detail, "schema", int, path="detail.")
     if schema != SCHEMA:
         raise UnsupportedEventVersionError(
-            f"detail.schema: {schema} is not {SCHEMA}, which this release reads; upgrade this region, then redrive"
+            f"detail.schema: {shown(schema)} is not {SCHEMA}, which this release reads; upgrade this region, then "
+            "redrive"
         )
     documents = required(detail, "invalidations", list, path="detail.")
     if len(documents) > MAX_INVALIDATIONS:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from staleproof.errors import OversizedEventError, UnsupportedEventVersionError
-from staleproof_pipeline.change import ChangeEvent, Operation, Source
+from staleproof_pipeline.change import ChangeEvent, Operation, Source, shown
 from staleproof_pipeline.sources import Asked
 from staleproof_pipeline.sources.fields import optional, required, wrong
 
@@ -63,7 +63,7 @@ def read(document: dict[str, Any], carrier: Carrier) -> ChangeEvent | Asked:
     schema = required(document, "schema", int)
     if schema != SCHEMA:
         raise UnsupportedEventVersionError(
-            f"schema: {schema} is not {SCHEMA}, which this release reads; upgrade the pipeline, then redrive"
+            f"schema: {shown(schema)} is not {SCHEMA}, which this release reads; upgrade the pipeline, then redrive"
         )
     return _READERS[kind](document, carrier)
 

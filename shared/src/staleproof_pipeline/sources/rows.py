@@ -13,6 +13,8 @@ from staleproof_pipeline.sources.fields import wrong
 if TYPE_CHECKING:
     from staleproof_pipeline.sources.carried import Carrier
 
+_OPERATIONS = {each.value: each for each in Operation}
+
 
 def change(row: dict[str, Any], carrier: Carrier, keys: dict[str, Any] | None = None) -> ChangeEvent:
     """Return the change that leaves *row*; *keys* are those that the transport knows, beside the row's own.
@@ -43,7 +45,4 @@ def change(row: dict[str, Any], carrier: Carrier, keys: dict[str, Any] | None = 
 
 def operation(told: Any) -> Operation:
     """Return the operation that a row names, `OTHER` if it names none that is known."""
-    try:
-        return Operation(told)
-    except ValueError:
-        return Operation.OTHER
+    return _OPERATIONS.get(told, Operation.OTHER) if isinstance(told, str) else Operation.OTHER
