@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         Snapshot,
         Want,
     )
-    from staleproof.stores import StoreStatistics
     from staleproof.ports.operations import Operation
+    from staleproof.stores import StoreStatistics
     from staleproof.tags import TagId
 
 
@@ -119,12 +119,12 @@ class AsyncMemoryProvider:
         """See `AsyncProvider.invalidate`."""
         return self.inner.invalidate(invalidations)
 
-    async def scan(self, cursor: str, limit: int) -> Keys:
-        """See `AsyncProvider.scan`."""
     async def perform(self, operation: Operation) -> Any:
         """See `AsyncOperator.perform`."""
         return self.inner.perform(operation)
 
+    async def scan(self, cursor: str, limit: int) -> Keys:
+        """See `AsyncProvider.scan`."""
         return self.inner.scan(cursor, limit)
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:

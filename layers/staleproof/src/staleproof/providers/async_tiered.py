@@ -139,16 +139,16 @@ class AsyncTieredProvider:
         """See `AsyncProvider.invalidate`."""
         return await self._run(self._steps.invalidate(invalidations))
 
-    async def scan(self, cursor: str, limit: int) -> Keys:
-        """See `AsyncProvider.scan`."""
-        return await self.remote.scan(cursor, limit)
-
-    async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
     async def perform(self, operation: Operation) -> Any:
         """See `AsyncOperator.perform`; whether the remote has it."""
         operator: Any = self.remote
         return await operator.perform(operation)
 
+    async def scan(self, cursor: str, limit: int) -> Keys:
+        """See `AsyncProvider.scan`."""
+        return await self.remote.scan(cursor, limit)
+
+    async def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `AsyncProvider.journal`."""
         return await self._run(self._steps.journal(cursor, limit))
 

@@ -162,16 +162,16 @@ class TieredProvider:
         """See `Provider.invalidate`."""
         return self._run(self._steps.invalidate(invalidations))
 
-    def scan(self, cursor: str, limit: int) -> Keys:
-        """See `Provider.scan`."""
-        return self.remote.scan(cursor, limit)
-
-    def journal(self, cursor: JournalId, limit: int) -> JournalPage:
     def perform(self, operation: Operation) -> Any:
         """See `Operator.perform`; whether the remote has it."""
         operator: Any = self.remote
         return operator.perform(operation)
 
+    def scan(self, cursor: str, limit: int) -> Keys:
+        """See `Provider.scan`."""
+        return self.remote.scan(cursor, limit)
+
+    def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `Provider.journal`."""
         return self._run(self._steps.journal(cursor, limit))
 

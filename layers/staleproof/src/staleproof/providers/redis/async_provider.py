@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from staleproof.events import Invalidation
     from staleproof.policies.duration import Duration
-    from staleproof.providers.redis.credentials import Credentials
     from staleproof.ports.operations import Operation
+    from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.durability import Durability
     from staleproof.providers.redis.exchange import Exchange
     from staleproof.providers.redis.incarnation import Restarts
@@ -226,12 +226,12 @@ class AsyncRedisProvider:
             return await self.connections.settled(exchange, self.keys)
         return await self._exchange(exchange)  # type: ignore[no-any-return]
 
-    async def scan(self, cursor: str, limit: int) -> Keys:
-        """See `Provider.scan`."""
     async def perform(self, operation: Operation) -> Any:
         """See `AsyncOperator.perform`."""
         return await self._run(Performance(operation))
 
+    async def scan(self, cursor: str, limit: int) -> Keys:
+        """See `Provider.scan`."""
         return await self._run(lambda steps: steps.scan(cursor, limit))
 
     async def journal(self, cursor: JournalId, limit: int) -> JournalPage:

@@ -30,10 +30,9 @@ from staleproof.providers.redis.follower import RedisFollower
 from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.nearest_reader import NearestReader
 from staleproof.providers.redis.opening import Kinds, opened
-from staleproof.providers.redis.proof import WATCH, checked_watch
+from staleproof.providers.redis.operations import Performance
 from staleproof.providers.redis.proof import WATCH, checked_watch
 from staleproof.providers.redis.structures import RedisStructures
-from staleproof.providers.redis.operations import Performance
 from staleproof.providers.trimming import Trimming
 
 if TYPE_CHECKING:
@@ -42,9 +41,9 @@ if TYPE_CHECKING:
 
     from staleproof.events import Invalidation
     from staleproof.policies.duration import Duration
+    from staleproof.ports.operations import Operation
     from staleproof.providers.redis.credentials import Credentials
     from staleproof.providers.redis.durability import Durability
-    from staleproof.ports.operations import Operation
     from staleproof.providers.redis.exchange import Exchange
     from staleproof.providers.redis.incarnation import Restarts
     from staleproof.providers.redis.journal import JournalSteps
@@ -99,8 +98,8 @@ class RedisProvider(RedisFollower):
         if reader is not None:
             reader.lead_to_replicas()
         self._horizon_ms = horizon_ms
-        self.structures = RedisStructures(self.keys, self.read, self._run)
         self._trimming = Trimming(namespace)
+        self.structures = RedisStructures(self.keys, self.read, self._run)
         if checked(restarts) == "clear":
             connections.greet(self._vouch)
 
@@ -243,13 +242,13 @@ class RedisProvider(RedisFollower):
             return self.connections.settled(exchange, self.keys)
         return self._exchange(exchange)  # type: ignore[no-any-return]
 
-    def scan(self, cursor: str, limit: int) -> Keys:
-        """See `Provider.scan`."""
-        return self._run(lambda steps: steps.scan(cursor, limit))
     def perform(self, operation: Operation) -> Any:
         """See `Operator.perform`."""
         return self._run(Performance(operation))
 
+    def scan(self, cursor: str, limit: int) -> Keys:
+        """See `Provider.scan`."""
+        return self._run(lambda steps: steps.scan(cursor, limit))
 
     def journal(self, cursor: JournalId, limit: int) -> JournalPage:
         """See `Provider.journal`."""
