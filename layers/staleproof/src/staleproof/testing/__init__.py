@@ -16,8 +16,8 @@ A provider of your own proves itself with a few lines::
         @pytest.fixture
         def elapse(self): ...
 
-and a whole cache over it with `CacheContract`, data structures with `StructuresContract`; a publisher does with `PublisherContract`. `ChaosProvider` fails on
-purpose, the same way for the same seed.
+and a whole cache over it with `CacheContract`, its data structures with `StructuresContract`; a publisher does with
+`PublisherContract`. `ChaosProvider` fails on purpose, the same way for the same seed.
 
 Names are resolved at first use: nobody pays for what a test does not use.
 """
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from staleproof.testing.prompt_workers import PromptWorkers, refreshed
     from staleproof.testing.provider_contract import ProviderContract
     from staleproof.testing.replacing import Replacement, replaced
-    from staleproof.testing.switching import off
     from staleproof.testing.structures_contract import StructuresContract
+    from staleproof.testing.switching import off
     from staleproof.testing.watching import Invalidations, assert_loads, recorded
 
 _HOMES = {
@@ -55,9 +55,9 @@ _HOMES = {
     "PromptWorkers": "testing.prompt_workers",
     "ProviderContract": "testing.provider_contract",
     "Replacement": "testing.replacing",
+    "StructuresContract": "testing.structures_contract",
     "assert_loads": "testing.watching",
     "off": "testing.switching",
-    "StructuresContract": "testing.structures_contract",
     "recorded": "testing.watching",
     "refreshed": "testing.prompt_workers",
     "replaced": "testing.replacing",
@@ -78,10 +78,10 @@ __all__ = [
     "PromptWorkers",
     "ProviderContract",
     "Replacement",
+    "StructuresContract",
     "assert_loads",
     "off",
     "recorded",
-    "StructuresContract",
     "refreshed",
     "replaced",
 ]
