@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 MAX_COUNT = 2**31
 """Bound of limits, capacities and lengths."""
 
-LOCK_MEMORY_MS = 86_400_000
-"""For how long the last token of a lock is remembered after its last use; later the server's time is above it."""
+LOCK_MEMORY_MS = 600_000
+"""For how long the token of a lock is remembered after its end; later the server's time is above it."""
 
 BUILDING_TTL_MS = 86_400_000
 """How long a Bloom filter that was begun waits for what is to fill it."""
@@ -93,6 +93,11 @@ class Held(NamedTuple):
 
     token: int
     left_ms: int
+
+
+def remembered_ms(ttl_ms: int) -> int:
+    """Return for how long a lock that is held for *ttl_ms* is remembered from now on, with its token."""
+    return ttl_ms + LOCK_MEMORY_MS
 
 
 class KeepLock(NamedTuple):

@@ -27,7 +27,7 @@ _SMALL = 64
 
 
 class Lock(NamedTuple):
-    """Who holds a lock, and until when, in microseconds."""
+    """Who holds a lock, or held it last, and until when, in microseconds."""
 
     owner: str
     token: int
@@ -131,32 +131,33 @@ def _take(memory: MemoryOperations, each: ops.Take) -> ops.Taken:
 
 def _take_lock(memory: MemoryOperations, each: ops.TakeLock) -> ops.Held:
     at = memory.now_us()
-    lock: Lock | None = memory.held(each.name, "lock", Lock)
-    if lock is not None and lock.owner != each.owner:
-        return ops.Held(0, max(0, lock.until_us - at) // 1_000)
-    if lock is None:
-        token = max(at, (memory.held(each.name, "last", int) or 0) + 1)
-        memory.set(each.name, "last", token, max(ops.LOCK_MEMORY_MS, 2 * each.ttl_ms))
-    else:
-        token = lock.token
-    memory.set(each.name, "lock", Lock(each.owner, token, at + 1_000 * each.ttl_ms), each.ttl_ms)
+    lock: Lock = memory.held(each.name, "lock", Lock) or Lock("", 0, 0)
+    if lock.until_us > at and lock.owner != each.owner:
+        return ops.Held(0, -(-(lock.until_us - at) // 1_000))
+    token = lock.token if lock.owner == each.owner else max(at, lock.token + 1)
+    _hold(memory, each.name, Lock(each.owner, token, at + 1_000 * each.ttl_ms), each.ttl_ms)
     return ops.Held(token, each.ttl_ms)
 
 
+def _hold(memory: MemoryOperations, name: str, lock: Lock, ttl_ms: int) -> None:
+    memory.set(name, "lock", lock, ops.remembered_ms(ttl_ms))
+
+
 def _keep_lock(memory: MemoryOperations, each: ops.KeepLock) -> bool:
+    at = memory.now_us()
     lock: Lock | None = memory.held(each.name, "lock", Lock)
-    if lock is None or lock[:2] != (each.owner, each.token):
+    if lock is None or lock[:2] != (each.owner, each.token) or lock.until_us <= at:
         return False
-    memory.set(each.name, "lock", lock._replace(until_us=memory.now_us() + 1_000 * each.ttl_ms), each.ttl_ms)
+    _hold(memory, each.name, lock._replace(until_us=at + 1_000 * each.ttl_ms), each.ttl_ms)
     return True
 
 
 def _free_lock(memory: MemoryOperations, each: ops.FreeLock) -> bool:
     lock: Lock | None = memory.held(each.name, "lock", Lock)
-    if lock is None:
-        return bool(memory.held(each.name, "last", int) == each.token)
-    ours = lock.owner == each.owner and each.token in {0, lock.token}
-    return ours and memory.delete(each.name, "lock")
+    if lock is None or lock.owner != each.owner or each.token not in {0, lock.token}:
+        return False
+    _hold(memory, each.name, lock._replace(until_us=0), 0)
+    return True
 
 
 # --- lists -------------------------------------------------------------------------------------------

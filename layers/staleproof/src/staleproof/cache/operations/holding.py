@@ -2,9 +2,9 @@
 
 Theory of operation
 -------------------
-A lock is one key that ends by itself, with an owner's name that nobody else has. The server gives every holder a
-*token*, greater than those of all before him under this name: it is above the last one that the server remembers, and
-above the server's time in microseconds.
+A lock is one key: an owner's name that nobody else has, and when it ends by itself, by the server's clock. The server
+gives every holder a *token*, greater than those of all before him under this name: it is above the last one that the
+server remembers, and above the server's time in microseconds.
 
 *A lock alone protects nothing.* Its holder may be stopped (by a garbage collection, a frozen Lambda, a slow network)
 past the lock's end, and go on believing that it is his while another has it. No lock service can prevent that; what

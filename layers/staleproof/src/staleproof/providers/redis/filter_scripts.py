@@ -6,12 +6,12 @@ script        KEYS                                ARGV                          
 `BEGIN`       building                            head, its last bit, ttl ms       1
 `FILL`        building                            build, digests                   1, 0 if it is another's or gone
 `SWAP`        building, in use, the module's      build, ttl ms                    1, 0 if it is another's or gone
-`ADD`         in use, building                    digests                          new ones in use, -1 without one
+`ADD`         either                              digests                          new ones, -1 without one
 `LOOK`        in use                              digests                          1 or 0 each, nothing without one
 `M_BEGIN`     building, its mark                  build, rate, capacity, ttl ms    1
 `M_FILL`      building, its mark                  build, digests                   as `FILL`
 `M_SWAP`      building, in use, ours, its mark    build, ttl ms                    as `SWAP`
-`M_ADD`       in use, building                    digests                          as `ADD`
+`M_ADD`       either                              digests                          as `ADD`
 `M_LOOK`      in use                              digests                          as `LOOK`
 ============  ==================================  ===============================  =================================
 
@@ -86,13 +86,10 @@ redis.call('UNLINK', KEYS[3])
 ADD = script(
     _BITMAP
     + b"""
-local new = -1
-for k = 1, 2 do
-  local bits, hashes = head(KEYS[k])
-  local found = 0
-  for at = 1, bits and #ARGV or 0 do found = found + add(KEYS[k], bits, hashes, ARGV[at]) end
-  if k == 1 and bits then new = found end
-end
+local bits, hashes = head(KEYS[1])
+if not bits then return -1 end
+local new = 0
+for at = 1, #ARGV do new = new + add(KEYS[1], bits, hashes, ARGV[at]) end
 return new
 """
 )
@@ -133,15 +130,10 @@ redis.call('UNLINK', KEYS[3], KEYS[4])
 )
 
 M_ADD = script(b"""
-local new = -1
-for k = 1, 2 do
-  if redis.call('EXISTS', KEYS[k]) == 1 then
-    local found = 0
-    for _, added in ipairs(redis.call('BF.MADD', KEYS[k], unpack(ARGV))) do
-      if added == 1 or added == true then found = found + 1 end
-    end
-    if k == 1 then new = found end
-  end
+if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
+local new = 0
+for _, added in ipairs(redis.call('BF.MADD', KEYS[1], unpack(ARGV))) do
+  if added == 1 or added == true then new = new + 1 end
 end
 return new
 """)

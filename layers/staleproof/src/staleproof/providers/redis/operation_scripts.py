@@ -1,17 +1,17 @@
 """The Lua scripts of operations (`staleproof.ports.operations`). Each touches keys of one slot, all of them declared.
 
-===========  ====================  =================================  =========================  =========
-script       KEYS                  ARGV                               returns                    cost
-===========  ====================  =================================  =========================  =========
-`TAKE`       limit                 µs a unit, capacity, cost          allowed, used µs, wait µs  O(1)
-`TAKE_LOCK`  lock, its last token  owner, ttl ms, memory ms           token ("" if busy), left   O(1)
-`KEEP_LOCK`  lock                  `owner:token`, ttl ms              1 if ours                  O(1)
-`FREE_LOCK`  lock, its last token  `owner:token`, token               1 if nobody else had it    O(1)
-`FORGET`     all under a name                                         how many there were        O(1)
-`PUSH`       list                  keep, ttl ms (0 for ever), values  kept, dropped              O(values)
-`APPEND`     stream                keep, ttl ms (0 for ever), values  kept, dropped              O(values)
-`JSON_PUT`   document              text, ttl ms (0 for ever)          1                          O(text)
-===========  ====================  =================================  =========================  =========
+===========  ================  =================================  ===========================  =========
+script       KEYS              ARGV                               returns                      cost
+===========  ================  =================================  ===========================  =========
+`TAKE`       limit             µs a unit, capacity, cost          allowed, used µs, wait µs    O(1)
+`TAKE_LOCK`  lock              owner, ttl ms, memory ms           token ("" if busy), left ms  O(1)
+`KEEP_LOCK`  lock              owner, token, ttl ms, memory ms    1 if ours                    O(1)
+`FREE_LOCK`  lock              owner, token (0 any), memory ms    1 if nobody else had it      O(1)
+`FORGET`     all under a name                                     how many there were          O(1)
+`PUSH`       list              keep, ttl ms (0 for ever), values  kept, dropped                O(values)
+`APPEND`     stream            keep, ttl ms (0 for ever), values  kept, dropped                O(values)
+`JSON_PUT`   document          text, ttl ms (0 for ever)          1                            O(text)
+===========  ================  =================================  ===========================  =========
 
 Moments are the server's `TIME`, in microseconds; they and all sums here stay below 2^53, where doubles are exact. A key
 of another type or form is taken for none and replaced: no value of somebody else's may stop a limit or a lock.
@@ -52,40 +52,55 @@ return {1, full - at, 0}
 """
 )
 
-# The token is above the last one that is remembered, and above the time: whichever of the two a failover, an eviction
-# or a clock spoils, the other holds. An owner that asks again, for the answer was lost, gets the token that it has.
-TAKE_LOCK = script(
+# A lock is `owner:token:until`, and stays after its end for the sake of its token. The token is above the one before,
+# and above the time: whichever of the two a failover, an eviction or a clock spoils, the other holds. One key, not two:
+# while its slot is being moved, a script about two keys would have to wait.
+_LOCK = (
     _NOW
     + b"""
-local owner, token = string.match(text(KEYS[1]) or '', '^(%x+):(%d+)$')
-if owner == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return {token, tonumber(ARGV[2])}
+local function held()
+  local owner, token, ending = string.match(text(KEYS[1]) or '', '^(%x+):(%d+):(%d+)$')
+  return owner, token, tonumber(ending or 0)
 end
-if owner then return {'', redis.call('PTTL', KEYS[1])} end
-local next = now()
-local last = tonumber(text(KEYS[2]) or '')
-if last and last >= next and last < 4503599627370496 then next = last + 1 end
-token = string.format('%.0f', next)
-redis.call('SET', KEYS[2], token, 'PX', ARGV[3])
-redis.call('SET', KEYS[1], ARGV[1] .. ':' .. token, 'PX', ARGV[2])
+local function hold(owner, token, ending, memory)
+  redis.call('SET', KEYS[1], string.format('%s:%s:%.0f', owner, token, ending), 'PX', memory)
+end
+"""
+)
+
+TAKE_LOCK = script(
+    _LOCK
+    + b"""
+local owner, token, ending = held()
+local at = now()
+if owner and ending > at and owner ~= ARGV[1] then return {'', math.ceil((ending - at) / 1000)} end
+if owner ~= ARGV[1] then
+  local last = tonumber(token or 0)
+  token = string.format('%.0f', last >= at and last < 4503599627370496 and last + 1 or at)
+end
+hold(ARGV[1], token, at + 1000 * ARGV[2], ARGV[3])
 return {token, tonumber(ARGV[2])}
 """
 )
 
-KEEP_LOCK = script(b"""
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-""")
-
-# Where the lock has run out, or was freed by an earlier run of this, the last token tells whether another had it since.
-FREE_LOCK = script(
-    _NOW
+KEEP_LOCK = script(
+    _LOCK
     + b"""
-local held = text(KEYS[1])
-if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-if not held and text(KEYS[2]) == ARGV[2] then return 1 end
-return 0
+local owner, token, ending = held()
+local at = now()
+if owner ~= ARGV[1] or token ~= ARGV[2] or ending <= at then return 0 end
+hold(owner, token, at + 1000 * ARGV[3], ARGV[4])
+return 1
+"""
+)
+
+FREE_LOCK = script(
+    _LOCK
+    + b"""
+local owner, token = held()
+if owner ~= ARGV[1] or (ARGV[2] ~= '0' and token ~= ARGV[2]) then return 0 end
+hold(owner, token, 0, ARGV[3])
+return 1
 """
 )
 

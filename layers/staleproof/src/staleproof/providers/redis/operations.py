@@ -20,15 +20,12 @@ from staleproof.providers.redis.parcels import Waves
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from staleproof.keys import Keyspace
     from staleproof.providers.redis.exchange import Command
     from staleproof.providers.redis.scripts import Script
     from staleproof.providers.redis.steps import Step, Steps
 
 HEAD_BITS = 128
 """Bits of a bitmap's head; see `filter_scripts`."""
-
-_LOCK, _LAST = "lock", "last"
 
 
 class Performance:
@@ -62,10 +59,15 @@ def _step(steps: Steps, operation: ops.Operation) -> Step[Any]:
     if isinstance(operation, ops.Ask):
         (reply,) = yield _about_server(steps, operation.words)
         return reply
+    if isinstance(operation, ops.FilterAdd):
+        return (yield from _add(steps, operation))
     request, read = _MADE[type(operation)](steps, operation)
-    once = isinstance(operation, ops.Push)
-    (reply,) = yield steps._send([(request,)], once=once)  # noqa: SLF001 - the steps' own are of this family
+    (reply,) = yield _sent(steps, request, once=isinstance(operation, ops.Push))
     return read(reply)
+
+
+def _sent(steps: Steps, *unit: Command, once: bool = False) -> Any:
+    return steps._send([unit], once=once)  # noqa: SLF001 - the steps' own are of this family
 
 
 def _call(steps: Steps, script: Script, keys: Sequence[bytes], *arguments: bytes | int | str) -> Command:
@@ -93,9 +95,10 @@ def _taken(reply: Any) -> ops.Taken:
 
 
 def _take_lock(steps: Steps, each: ops.TakeLock) -> Any:
-    memory_ms = max(ops.LOCK_MEMORY_MS, 2 * each.ttl_ms)
-    arguments = (each.owner, each.ttl_ms, memory_ms)
-    return _call(steps, scripts.TAKE_LOCK, _lock_names(steps.keys, each.name), *arguments), _held
+    lock = steps.keys.operated(each.name, "lock")
+    return _call(
+        steps, scripts.TAKE_LOCK, (lock,), each.owner, each.ttl_ms, ops.remembered_ms(each.ttl_ms)
+    ), _held
 
 
 def _held(reply: Any) -> ops.Held:
@@ -104,17 +107,13 @@ def _held(reply: Any) -> ops.Held:
 
 
 def _keep_lock(steps: Steps, each: ops.KeepLock) -> Any:
-    lock = steps.keys.operated(each.name, _LOCK)
-    return _call(steps, scripts.KEEP_LOCK, (lock,), f"{each.owner}:{each.token}", each.ttl_ms), bool
+    arguments = each.owner, each.token, each.ttl_ms, ops.remembered_ms(each.ttl_ms)
+    return _call(steps, scripts.KEEP_LOCK, (steps.keys.operated(each.name, "lock"),), *arguments), bool
 
 
 def _free_lock(steps: Steps, each: ops.FreeLock) -> Any:
-    held = f"{each.owner}:{each.token or ''}"
-    return _call(steps, scripts.FREE_LOCK, _lock_names(steps.keys, each.name), held, each.token), bool
-
-
-def _lock_names(keys: Keyspace, name: str) -> tuple[bytes, bytes]:
-    return keys.operated(name, _LOCK), keys.operated(name, _LAST)
+    arguments = each.owner, each.token, ops.remembered_ms(0)
+    return _call(steps, scripts.FREE_LOCK, (steps.keys.operated(each.name, "lock"),), *arguments), bool
 
 
 def _push(steps: Steps, each: ops.Push) -> Any:
@@ -188,11 +187,17 @@ def _swap(steps: Steps, each: ops.FilterSwap) -> Any:
     return _call(steps, filters.SWAP, names, each.build, each.ttl_ms), bool
 
 
-def _add(steps: Steps, each: ops.FilterAdd) -> Any:
+def _add(steps: Steps, each: ops.FilterAdd) -> Step[int]:
+    """Add to the one that is being built, and then to the one in use: what is swapped between the two has it.
+
+    One key a script: while a slot is being moved, one about both would have to wait.
+    """
     script, kinds = (
-        (filters.M_ADD, (MODULES, MODULES_BUILDING)) if each.module else (filters.ADD, (OURS, OURS_BUILDING))
+        (filters.M_ADD, (MODULES_BUILDING, MODULES)) if each.module else (filters.ADD, (OURS_BUILDING, OURS))
     )
-    return _call(steps, script, _named(steps, each.name, *kinds), *each.digests), int
+    calls = [_call(steps, script, _named(steps, each.name, kind), *each.digests) for kind in kinds]
+    _, new = yield _sent(steps, *calls)
+    return int(new)
 
 
 def _look(steps: Steps, each: ops.FilterLook) -> Any:
@@ -217,6 +222,5 @@ _MADE: dict[type, Callable[[Steps, Any], tuple[Command, Callable[[Any], Any]]]] 
     ops.FilterBegin: _begin,
     ops.FilterFill: _fill,
     ops.FilterSwap: _swap,
-    ops.FilterAdd: _add,
     ops.FilterLook: _look,
 }
