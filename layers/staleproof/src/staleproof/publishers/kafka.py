@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from staleproof.events import Message
+    from staleproof.publishers.kafka_records import Sent
 
 _SERVER = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _TOPIC = re.compile(r"(?a)[\w.-]{1,249}")
-CLOSING = 5.0
-"""Seconds that closing waits for what is under way."""
 
 
 class KafkaPublisher(BlockingPublisher):
@@ -61,8 +60,9 @@ class KafkaPublisher(BlockingPublisher):
         self._topic, self._timeout = topic, timeout
         self.where = f"topic {topic!r} at {listed[0]}"
         self._options = producer_options(listed, timeout, options)
-        self._make = producer or _kafka_python()
+        self._make = producer
         self._client = Opened(self._connect)
+        self._check()
 
     def send(self, messages: Sequence[Message]) -> list[Receipt]:
         """See `Publisher.send`. Waits for the acknowledgements, `timeout` seconds at most once there is a broker."""
@@ -74,26 +74,59 @@ class KafkaPublisher(BlockingPublisher):
             producer = self._client.get()
         except ProviderUnavailableError as error:
             return [Receipt(message.id, error=error) for message in messages]
-        sent = records.hand_over(producer, self._topic, messages, self.where)
-        if any(each.promise is not None for each in sent):
-            self._await(producer)
+        sent = self._carry(producer, messages)
         if records.spoilt(sent):
-            self._client.close()
+            # Nothing of these was written: the brokers lost, or never had, what the producer counts on. A new one
+            # begins to count anew, once: a second time would be no accident.
+            self._abandon()
+            sent = self._carried_anew(sent)
+        if records.expired(sent):
+            self._abandon()  # what it knows of the brokers may be out of date
         return [records.receipt(each, self.where) for each in sent]
 
-    def _await(self, producer: Any) -> None:
-        from kafka.errors import KafkaTimeoutError  # noqa: PLC0415 - needs the extra
+    def _carry(self, producer: Any, messages: Sequence[Message]) -> list[Sent]:
+        from staleproof.publishers.kafka_records import hand_over  # noqa: PLC0415 - needs the extra
+
+        sent = hand_over(producer, self._topic, messages, self.where)
+        if any(each.promise is not None for each in sent):
+            producer.flush(self._timeout)
+        return sent
+
+    def _abandon(self) -> None:
+        producer = self._client.take()
+        if producer is not None:
+            producer.abandon()
+
+    def _carried_anew(self, sent: list[Sent]) -> list[Sent]:
+        from staleproof.publishers.kafka_records import spoilt  # noqa: PLC0415 - needs the extra
 
         try:
-            producer.flush(timeout=self._timeout)
-        except KafkaTimeoutError:
-            return  # the receipts say which records have no acknowledgement
+            producer = self._client.get()
+        except ProviderUnavailableError:
+            return sent
+        anew = iter(self._carry(producer, [each.message for each in sent if spoilt([each])]))
+        return [next(anew) if spoilt([each]) else each for each in sent]
+
+    def _check(self) -> None:
+        """Refuse options that the client library does not know; it would tell their values, too."""
+        try:
+            from staleproof.publishers.kafka_producer import unknown  # noqa: PLC0415 - needs the extra
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                "publishing to Kafka needs kafka-python; install staleproof[kafka]"
+            ) from error
+        names = unknown(self._options)
+        if names:
+            raise ConfigurationError(f"{min(names)!r} is no option of kafka-python's producer; leave it out")
 
     def _connect(self) -> Any:
-        from kafka.errors import KafkaError  # noqa: PLC0415 - needs the extra
+        from kafka import KafkaProducer  # noqa: PLC0415 - an extra, and heavy
+        from kafka.errors import KafkaError  # noqa: PLC0415
+
+        from staleproof.publishers.kafka_producer import Producer  # noqa: PLC0415
 
         try:
-            return _Closing(self._make(**self._options))
+            return Producer(self._make or KafkaProducer, self._options)
         except KafkaError as error:
             raise self._unconnected(error) from error
         except (AssertionError, TypeError, ValueError, OSError) as error:
@@ -109,27 +142,3 @@ class KafkaPublisher(BlockingPublisher):
     def close(self) -> None:
         """See `Publisher.close`. What is under way is waited for, some seconds at most."""
         self._client.close()
-
-
-class _Closing:
-    """A producer whose `close` waits a bounded time."""
-
-    def __init__(self, producer: Any) -> None:
-        self._producer = producer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._producer, name)
-
-    def close(self) -> None:
-        self._producer.close(timeout=CLOSING)
-
-
-def _kafka_python() -> Callable[..., Any]:
-    try:
-        from kafka import KafkaProducer  # noqa: PLC0415 - an extra, and heavy
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "publishing to Kafka needs kafka-python; install staleproof[kafka]"
-        ) from error
-    make: Callable[..., Any] = KafkaProducer
-    return make

@@ -44,11 +44,12 @@ def producer_options(servers: Sequence[str], timeout: float, given: Mapping[str,
         in_flight, "max_in_flight_requests_per_connection", 1, MOST_IN_FLIGHT
     )  # beyond it the order is lost
     milliseconds = max(1, int(timeout * 1_000))
+    delivery = max(1, milliseconds * 9 // 10)  # so that it is over, and known, when the wait for it ends
     linger = min(LINGER_MS, milliseconds // 4)
     bounds = {
         "linger_ms": linger,
-        "request_timeout_ms": max(1, min(10_000, milliseconds - linger)),
-        "delivery_timeout_ms": milliseconds,
+        "request_timeout_ms": max(1, min(10_000, delivery - linger)),
+        "delivery_timeout_ms": delivery,
         "max_block_ms": milliseconds,
         "bootstrap_timeout_ms": milliseconds,
     }

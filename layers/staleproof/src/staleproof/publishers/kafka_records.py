@@ -91,10 +91,16 @@ def told(error: Exception, where: str) -> CacheError:
         return OversizedEventError(
             f"{where} takes no such record: {error}; name keys, and leave old and new out"
         )
-    passing = isinstance(error, theirs.KafkaConnectionError | SPOILT) or getattr(error, "retriable", False)
+    passing = isinstance(error, (theirs.KafkaConnectionError, *SPOILT)) or getattr(error, "retriable", False)
     if passing:
         return ProviderUnavailableError(f"{where}: {error}; retry")
     return ProviderRejectedError(f"{where} refused it: {error}")
+
+
+def expired(sent: Sequence[Sent]) -> bool:
+    """Say whether a record was given up, or has no acknowledgement yet."""
+    promises = [each.promise for each in sent if each.promise is not None]
+    return any(not each.is_done or isinstance(each.exception, theirs.KafkaTimeoutError) for each in promises)
 
 
 def spoilt(sent: Sequence[Sent]) -> bool:

@@ -30,10 +30,15 @@ class Opened:
                 self._client = self._make()
             return self._client
 
-    def close(self) -> None:
-        """Close it, if there is one."""
+    def take(self) -> Any:
+        """Return the client, if there is one, and forget it: it is the caller's to close."""
         with self._lock:
             client, self._client = self._client, None
+        return client
+
+    def close(self) -> None:
+        """Close it, if there is one."""
+        client = self.take()
         if client is not None:
             client.close()
 

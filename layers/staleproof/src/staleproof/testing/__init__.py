@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from staleproof.testing.follower_contract import FollowerContract
     from staleproof.testing.prompt_workers import PromptWorkers, refreshed
     from staleproof.testing.provider_contract import ProviderContract
+    from staleproof.testing.publisher_contract import PublisherContract
     from staleproof.testing.replacing import Replacement, replaced
     from staleproof.testing.structures_contract import StructuresContract
     from staleproof.testing.switching import off
@@ -54,6 +55,7 @@ _HOMES = {
     "ManualClock": "clock",
     "PromptWorkers": "testing.prompt_workers",
     "ProviderContract": "testing.provider_contract",
+    "PublisherContract": "testing.publisher_contract",
     "Replacement": "testing.replacing",
     "StructuresContract": "testing.structures_contract",
     "assert_loads": "testing.watching",
@@ -77,6 +79,7 @@ __all__ = [
     "ManualClock",
     "PromptWorkers",
     "ProviderContract",
+    "PublisherContract",
     "Replacement",
     "StructuresContract",
     "assert_loads",
