@@ -42,7 +42,9 @@ class Row(TypedDict):
     id: int
 
 
-@pytest.mark.parametrize("value", [Anything({1: [Decimal(1)]}), None, [1, (2,)], "é"], ids=repr)
+@pytest.mark.parametrize(
+    "value", [Anything({1: [Decimal(1)]}), None, [1, (2,)], "é"], ids=["class", "none", "list", "text"]
+)
 def test_anything_comes_back(value: Any) -> None:
     """Whatever pickle carries is read back."""
     codec = SignedPickleCodec(KEY)

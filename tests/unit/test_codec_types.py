@@ -393,7 +393,7 @@ def test_bytes_that_claim_to_be_wide_are_refused_like_others(codecs: Any) -> Non
         (2**70, "cannot be stored"),
         ("\ud800", "UnicodeEncodeError"),
     ],
-    ids=repr,
+    ids=["undeclared class", "enum", "defaultdict", "object", "beyond 64 bits", "lone surrogate"],
 )
 def test_under_any_only_what_comes_back_is_stored(codecs: Any, value: Any, says: str) -> None:
     """Without a declared type, a class would come back as a dictionary to the second caller: it is refused."""
