@@ -50,11 +50,7 @@ class BlockingStructures(Face):
         Args:
             key: such as `leaderboard:{game}`.
             member: their type; equal ones must be written alike, see `staleproof.cache.structures.elements`.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -73,11 +69,7 @@ class BlockingStructures(Face):
         Args:
             key: such as `jobs:{queue}`.
             value: their type.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -98,11 +90,7 @@ class BlockingStructures(Face):
             key: such as `cart:{user}`.
             field: the fields' type; see `sorted_set`.
             value: the values' type.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -121,11 +109,7 @@ class BlockingStructures(Face):
         Args:
             key: such as `followers:{user}`.
             member: their type; see `sorted_set`.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -144,11 +128,7 @@ class BlockingStructures(Face):
         Args:
             key: such as `visitors:{day}`.
             member: their type; see `sorted_set`.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -167,11 +147,7 @@ class BlockingStructures(Face):
         Args:
             key: such as `shops:{country}`.
             member: their type; see `sorted_set`.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -200,11 +176,7 @@ class BlockingStructures(Face):
         Args:
             key: such as `views:{page}`.
             kind: `int` or `float`.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -223,11 +195,7 @@ class BlockingStructures(Face):
         Args:
             key: such as `active:{day}`.
             bits: how many there are; a server keeps an eighth of the highest that is set, in bytes.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -248,11 +216,7 @@ class BlockingStructures(Face):
             key: such as `events:{room}`.
             value: what a record holds.
             maxlen: how many records are kept; None for all, until they end.
-            tags: templates of tags.
-            policy: how long it lives; only `ttl` and `lease` count.
-
-        Raises:
-            ConfigurationError: a template or type cannot be used, or the policy has no ttl.
+            tags, policy: see the class.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 

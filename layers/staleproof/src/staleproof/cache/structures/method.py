@@ -1,8 +1,8 @@
 """`method`: an operation is written once, as a plan, and called on a blocking handle or awaited on an asyncio one.
 
->>> class Ones(Handle):
-...     @method
-...     def count(self, by: int) -> Plan[int]: ...
+    class Ones(Handle):
+        @method
+        def count(self, by: int) -> Plan[int]: ...
 
 `Blocking` and `Awaiting` say which of the two a handle's class is; type checkers tell the methods' types from that.
 """
