@@ -47,10 +47,8 @@ class BlockingStructures(Face):
     ) -> Structures[SortedSet[M]]:
         """Make sorted sets: members with scores, in order.
 
-        Args:
-            key: such as `leaderboard:{game}`.
-            member: their type; equal ones must be written alike, see `staleproof.cache.structures.elements`.
-            tags, policy: see the class.
+        *key* is such as `leaderboard:{game}`.
+        *member* is their type: equal ones must be written alike, see `staleproof.cache.structures.elements`.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -66,10 +64,8 @@ class BlockingStructures(Face):
     ) -> Structures[List[V]]:
         """Make lists: values in order, cheap at both ends: queues, stacks.
 
-        Args:
-            key: such as `jobs:{queue}`.
-            value: their type.
-            tags, policy: see the class.
+        *key* is such as `jobs:{queue}`.
+        *value* is their type.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -86,11 +82,8 @@ class BlockingStructures(Face):
     ) -> Structures[Hash[F, V]]:
         """Make hashes: values by field, each read and changed by itself.
 
-        Args:
-            key: such as `cart:{user}`.
-            field: the fields' type; see `sorted_set`.
-            value: the values' type.
-            tags, policy: see the class.
+        *key* is such as `cart:{user}`.
+        *field* is the fields' type, see `sorted_set`; *value* is the values'.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -106,10 +99,8 @@ class BlockingStructures(Face):
     ) -> Structures[Set[M]]:
         """Make sets: members without order, each once.
 
-        Args:
-            key: such as `followers:{user}`.
-            member: their type; see `sorted_set`.
-            tags, policy: see the class.
+        *key* is such as `followers:{user}`.
+        *member* is their type, see `sorted_set`.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -125,10 +116,8 @@ class BlockingStructures(Face):
     ) -> Structures[HyperLogLog[M]]:
         """Make HyperLogLogs: how many distinct members there were, about.
 
-        Args:
-            key: such as `visitors:{day}`.
-            member: their type; see `sorted_set`.
-            tags, policy: see the class.
+        *key* is such as `visitors:{day}`.
+        *member* is their type, see `sorted_set`.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -144,10 +133,8 @@ class BlockingStructures(Face):
     ) -> Structures[Geo[M]]:
         """Make geographic sets: members with places on earth, found by distance.
 
-        Args:
-            key: such as `shops:{country}`.
-            member: their type; see `sorted_set`.
-            tags, policy: see the class.
+        *key* is such as `shops:{country}`.
+        *member* is their type, see `sorted_set`.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -173,10 +160,8 @@ class BlockingStructures(Face):
     ) -> Structures[Any]:
         """Make counters, of integers with 64 bits or of floats.
 
-        Args:
-            key: such as `views:{page}`.
-            kind: `int` or `float`.
-            tags, policy: see the class.
+        *key* is such as `views:{page}`.
+        *kind* is `int` or `float`.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -192,10 +177,8 @@ class BlockingStructures(Face):
     ) -> Structures[Bitmap]:
         """Make bitmaps: one bit for each of many numbers.
 
-        Args:
-            key: such as `active:{day}`.
-            bits: how many there are; a server keeps an eighth of the highest that is set, in bytes.
-            tags, policy: see the class.
+        *key* is such as `active:{day}`.
+        *bits* is how many there are; a server keeps as many as the highest that is set.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
@@ -212,11 +195,8 @@ class BlockingStructures(Face):
     ) -> Structures[Stream[V]]:
         """Make streams: records that are appended, and read again from any place on.
 
-        Args:
-            key: such as `events:{room}`.
-            value: what a record holds.
-            maxlen: how many records are kept; None for all, until they end.
-            tags, policy: see the class.
+        *key* is such as `events:{room}`.
+        *value* is what a record holds. The newest *maxlen* records are kept, all if it is None.
         """
         from staleproof.cache.structures import making  # noqa: PLC0415 - most programs have none
 
