@@ -38,14 +38,45 @@ MAX_TRACE = 256
 class ConsumerRecord(Protocol):
     """What a Python client returns; kafka-python's `ConsumerRecord` is one."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: Any
-    value: Any
-    headers: Any
+    @property
+    def topic(self) -> str:
+        """The topic."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """The partition's number."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """The place in the partition."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """UTC milliseconds, -1 if unknown."""
+        ...
+
+    @property
+    def timestamp_type(self) -> int:
+        """0 if the producer told the time, 1 if the broker did."""
+        ...
+
+    @property
+    def key(self) -> Any:
+        """Bytes, or None."""
+        ...
+
+    @property
+    def value(self) -> Any:
+        """Bytes, or None."""
+        ...
+
+    @property
+    def headers(self) -> Any:
+        """Pairs of a name and bytes."""
+        ...
 
 
 class Reading(NamedTuple):
