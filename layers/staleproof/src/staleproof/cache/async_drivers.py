@@ -7,6 +7,7 @@ cancelled too, and gives its lease back before that caller's cancellation goes o
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +31,9 @@ R = TypeVar("R")
 
 MAX_DEPARTED = 1_000
 """Background tasks at once; above, a refresh is dropped."""
+
+LOSES_CANCELLATIONS = sys.version_info < (3, 12)
+"""Whether `asyncio.wait_for`, which redis-py writes with, forgets a cancellation that comes just as it is done."""
 
 
 class AsyncDriver:
@@ -81,12 +85,20 @@ class AsyncDriver:
         try:
             if self._core.deferred:
                 await self._apply_deferred(self._core.deferred)
-            reply = await command.on(self.provider)
+            reply = await (self._asked(command) if LOSES_CANCELLATIONS else command.on(self.provider))
         except ProviderUnavailableError:
             breaker.failed()
             raise
         if breaker.in_a_row:
             breaker.succeeded()
+        return reply
+
+    async def _asked(self, command: ProviderCommand) -> Any:
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        reply = await command.on(self.provider)
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
         return reply
 
     async def _apply_deferred(self, deferred: Deferred) -> None:
