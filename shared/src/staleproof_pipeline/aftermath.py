@@ -86,9 +86,9 @@ class Aftermath:
         observer: Observer | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._deferrer: Deferrer = deferrer or NoDeferrer()
-        self._warmer: Warmer = warmer or NullWarmer()
-        self._windows: Windows = windows or MemoryWindows()
+        self._deferrer: Deferrer = NoDeferrer() if deferrer is None else deferrer
+        self._warmer: Warmer = NullWarmer() if warmer is None else warmer
+        self._windows: Windows = MemoryWindows() if windows is None else windows
         self._observer: Observer = observer or NullObserver()
         self._clock = clock
 

@@ -91,7 +91,7 @@ def pipeline(
     """
     settings = settings or Settings.from_env()
     observability = observability or Observability(settings.region)
-    deferrer = deferrer or _deferrer(settings)
+    deferrer = _deferrer(settings) if deferrer is None else deferrer
     rules = rules or live.rules(settings, _client, deferrer, observability, clock=clock)
     rules.current()  # whoever has no rules does not start, and takes no record
     providers = providers or _providers(settings)
