@@ -132,9 +132,10 @@ def _take(memory: MemoryOperations, each: ops.Take) -> ops.Taken:
 def _take_lock(memory: MemoryOperations, each: ops.TakeLock) -> ops.Held:
     at = memory.now_us()
     lock: Lock = memory.held(each.name, "lock", Lock) or Lock("", 0, 0)
-    if lock.until_us > at and lock.owner != each.owner:
+    taken = lock.until_us > at
+    if taken and lock.owner != each.owner:
         return ops.Held(0, -(-(lock.until_us - at) // 1_000))
-    token = lock.token if lock.owner == each.owner else max(at, lock.token + 1)
+    token = lock.token if taken else max(at, lock.token + 1)
     _hold(memory, each.name, Lock(each.owner, token, at + 1_000 * each.ttl_ms), each.ttl_ms)
     return ops.Held(token, each.ttl_ms)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from staleproof.testing.chaos import Chaos, Faults, Injected
     from staleproof.testing.chaos_provider import ChaosProvider
     from staleproof.testing.follower_contract import FollowerContract
+    from staleproof.testing.operations_contract import OperationsContract
     from staleproof.testing.prompt_workers import PromptWorkers, refreshed
     from staleproof.testing.provider_contract import ProviderContract
     from staleproof.testing.publisher_contract import PublisherContract
@@ -53,6 +54,7 @@ _HOMES = {
     "Injected": "testing.chaos",
     "Invalidations": "testing.watching",
     "ManualClock": "clock",
+    "OperationsContract": "testing.operations_contract",
     "PromptWorkers": "testing.prompt_workers",
     "ProviderContract": "testing.provider_contract",
     "PublisherContract": "testing.publisher_contract",
@@ -77,6 +79,7 @@ __all__ = [
     "Injected",
     "Invalidations",
     "ManualClock",
+    "OperationsContract",
     "PromptWorkers",
     "ProviderContract",
     "PublisherContract",

@@ -73,8 +73,9 @@ TAKE_LOCK = script(
     + b"""
 local owner, token, ending = held()
 local at = now()
-if owner and ending > at and owner ~= ARGV[1] then return {'', math.ceil((ending - at) / 1000)} end
-if owner ~= ARGV[1] then
+local taken = owner and ending > at
+if taken and owner ~= ARGV[1] then return {'', math.ceil((ending - at) / 1000)} end
+if not taken then
   local last = tonumber(token or 0)
   token = string.format('%.0f', last >= at and last < 4503599627370496 and last + 1 or at)
 end
