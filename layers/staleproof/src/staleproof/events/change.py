@@ -18,7 +18,12 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from staleproof.errors import MalformedEventError, OversizedEventError, UnsupportedEventVersionError
+from staleproof.errors import (
+    EventError,
+    MalformedEventError,
+    OversizedEventError,
+    UnsupportedEventVersionError,
+)
 from staleproof.events import bounds
 from staleproof.events.invalidation import new_id
 from staleproof.events.values import row
@@ -174,13 +179,9 @@ Message = Change | Invalidate
 KINDS: dict[str, type[Change | Invalidate]] = {"change": Change, "invalidate": Invalidate}
 
 
-class _Head(msgspec.Struct):
-    schema: Any = msgspec.field(default=None)
-
-
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message, float_hook=Decimal)
-_heads = msgspec.json.Decoder(_Head)
+_plain = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def now_ms() -> int:
@@ -228,14 +229,20 @@ def _check_schema(schema: Any) -> None:
         )
 
 
-def _told(raw: bytes | str, error: Exception) -> MalformedEventError | UnsupportedEventVersionError:
-    """Return what is wrong with *raw*: another schema may well have another shape, and that is told first."""
+def _told(raw: bytes | str, error: Exception) -> EventError:
+    """Return what is wrong with *raw*: another schema, which may have another shape; else the field, as we say it."""
     try:
-        schema = _heads.decode(raw).schema
-        if schema is not None:
-            _check_schema(schema)
-    except UnsupportedEventVersionError as newer:
-        return newer
+        document = _plain.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
+        document = None
+    told: dict[str, Any] = document if isinstance(document, dict) else {}
+    cls = KINDS.get(told[MARK]) if isinstance(told.get(MARK), str) else None
+    try:
+        _check_schema(told.get("schema", SCHEMA))
+        if cls is not None:
+            cls(**{name: told[name] for name in cls.__struct_fields__ if name in told})
+    except EventError as ours:
+        return ours
+    except TypeError:
+        pass  # a field is missing, which the decoder has said
     return MalformedEventError(f"message: {error}; send the JSON of schema {SCHEMA}")
