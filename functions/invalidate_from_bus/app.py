@@ -1,4 +1,4 @@
-"""EventBridge -> invalidation. One event an invocation; a raise sends it to Lambda's retries and dead letter."""
+"""EventBridge, SNS, S3 or a direct call -> invalidation. A raise sends it to Lambda's retries and dead letter."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ pipeline = bootstrap.pipeline()  # once an execution environment
 
 
 @pipeline.observability.handler
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001
-    """Apply an application's event, or invalidations of another region."""
+def handler(event: Any, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001
+    """Apply what an application, a bucket or a topic announces, or invalidations of another region."""
     return pipeline.apply_event(event)

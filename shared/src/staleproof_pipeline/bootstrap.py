@@ -10,31 +10,36 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof_pipeline import batch, live
+from staleproof_pipeline import batch, invocations, live, mappings
 from staleproof_pipeline import providers as namespaces
 from staleproof_pipeline.aftermath import Aftermath
+from staleproof_pipeline.consuming.drain import Drain
+from staleproof_pipeline.consuming.gap import GapKeeper
 from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
+from staleproof_pipeline.deferral import DUE, DueTranslator
 from staleproof_pipeline.deferral_queue import DeferralQueue
 from staleproof_pipeline.invalidation import Invalidator
 from staleproof_pipeline.observability import Observability
 from staleproof_pipeline.replication.eventbridge_link import EventBridgeLink
 from staleproof_pipeline.replication.follow import Followed, JournalFollower
 from staleproof_pipeline.replication.push import Pusher
+from staleproof_pipeline.report import Report
 from staleproof_pipeline.settings import Settings
-from staleproof_pipeline.sources import dynamodb_streams, eventbridge
+from staleproof_pipeline.sources import kafka
 from staleproof_pipeline.translation import Translator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-
     from staleproof.clock import Clock
+    from staleproof_pipeline.batch import Response
     from staleproof_pipeline.dead_letter import DeadLetters
     from staleproof_pipeline.deferral import Deferrer
+    from staleproof_pipeline.mappings import Mapping
     from staleproof_pipeline.providers import Providers
     from staleproof_pipeline.replication.links import Link
     from staleproof_pipeline.rules.ruleset import Rules
+    from staleproof_pipeline.sources import RecordSource
     from staleproof_pipeline.warm_requests import Warmer
 
 RESERVE_SECONDS = 5.0
@@ -47,17 +52,41 @@ class Pipeline(NamedTuple):
     invalidator: Invalidator
     observability: Observability
 
-    def apply_stream(self, event: Any) -> PartialItemFailureResponse:
-        """Deal with a batch of a DynamoDB stream; return the records to deliver again, in Lambda's shape."""
-        return batch.respond(event, partial(self.invalidator.apply, source=dynamodb_streams.SOURCE))
+    due: Invalidator
+    gaps: GapKeeper
+    settings: Settings
+
+    def apply_stream(self, event: Any) -> Response:
+        """Deal with a batch of a DynamoDB or Kinesis stream; return the records to deliver again, in Lambda's shape."""
+        return self._respond(event, mappings.of_stream(event))
+
+    def apply_queue(self, event: Any) -> Response:
+        """Deal with a batch of an SQS queue, standard or FIFO; what was put off comes by one, too."""
+        name = self.settings.deferral_queue_url.rpartition("/")[2]
+        if name and mappings.of_queue(event, name):
+            apply = partial(self.due.apply, source=DUE, order=mappings.SQS.order)
+            return batch.respond(event, apply, mappings.SQS)
+        return self._respond(event, mappings.SQS)
+
+    def apply_kafka(self, event: Any) -> Response:
+        """Deal with a batch of a Kafka topic."""
+        reading = kafka.Reading(tombstones=self.settings.kafka_tombstones)
+        return self._respond(event, mappings.KAFKA, kafka.source(reading))
 
     def apply_event(self, event: Any) -> dict[str, int]:
-        """Deal with an event of a bus; return the outcome.
+        """Deal with what a bus, a topic, a bucket or a direct invocation hands over; return the outcomes.
 
         Raises:
-            CacheError: it failed: Lambda delivers it again, then gives it to the function's own dead letter.
+            Exception: something failed, after the rest was applied: Lambda delivers it again, then gives it to the
+                function's own dead letter.
         """
-        return self.invalidator.apply([event], eventbridge.SOURCE).acknowledged()
+        reports = [self.invalidator.apply(records, source) for source, records in invocations.read(event)]
+        outcomes = [each for report in reports for each in report.outcomes]
+        return Report([event], outcomes).acknowledged()
+
+    def _respond(self, event: Any, mapping: Mapping, source: RecordSource | None = None) -> Response:
+        apply = partial(self.invalidator.apply, source=source or mapping.source, order=mapping.order)
+        return batch.respond(event, apply, mapping)
 
 
 class Replication(NamedTuple):
@@ -98,17 +127,38 @@ def pipeline(
     dead_letters = dead_letters or _queue(settings)
     links = _links(settings) if links is None else links
     pusher = Pusher(links, providers, settings.region, observer=observability)
-    translator = Translator(rules, settings.region, settings.namespace, peers=settings.peers, clock=clock)
-    invalidator = Invalidator(
-        translator,
-        providers,
-        dead_letters,
-        pusher,
-        observer=observability,
-        clock=clock,
-        aftermath=Aftermath(deferrer, warmer=warmer, observer=observability, clock=clock),
+    translator, due = (
+        kind(rules, settings.region, settings.namespace, peers=settings.peers, clock=clock)
+        for kind in (Translator, DueTranslator)
     )
-    return Pipeline(invalidator, observability)
+    aftermath = Aftermath(deferrer, warmer=warmer, observer=observability, clock=clock)
+    invalidator, later = (
+        Invalidator(
+            each,
+            providers,
+            dead_letters,
+            pusher,
+            observer=observability,
+            clock=clock,
+            aftermath=aftermath,
+        )
+        for each in (translator, due)
+    )
+    gaps = GapKeeper(translator, providers, pusher, clock=clock)
+    return Pipeline(invalidator, observability, later, gaps, settings)
+
+
+def drain(settings: Settings | None = None, *, clock: Clock = SYSTEM_CLOCK, **parts: Any) -> Drain:
+    """Return what drains a Redis stream; *parts* are further arguments of `pipeline`. Nothing is connected yet.
+
+    Raises:
+        ConfigurationError: a setting is missing or wrong, or the rules are.
+    """
+    settings = settings or Settings.from_env()
+    from staleproof_pipeline.consuming import opening  # noqa: PLC0415 - only who reads a stream pays
+
+    made = pipeline(settings, clock=clock, **parts)
+    return Drain(made, partial(opening.stream_feed, settings, clock))
 
 
 def replication(

@@ -38,3 +38,15 @@ class UnsupportedFormatError(EventError):
     """A record's bytes are in a form that this deployment cannot read: change the producer, or configure a schema."""
 
     reason = "unsupported-format"
+
+
+class RefusedEventError(EventError):
+    """The cache refused again and again what a record asks for, or a fault of ours stood in its way."""
+
+    reason = "refused"
+
+
+class SpentEventError(EventError):
+    """A record was delivered again and again without an answer: whoever takes it may die of it."""
+
+    reason = "spent"

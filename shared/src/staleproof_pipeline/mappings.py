@@ -160,6 +160,14 @@ def _group(record: Any) -> str | None:
 SQS = Mapping("an SQS queue's", _listed, _message, envelope.SOURCE, Order(_message, _group, _group))
 
 
+def of_queue(event: Any, name: str) -> bool:
+    """Say whether *event* comes from the queue called *name*."""
+    records = _listed(event) if isinstance(event, dict) else None
+    return bool(records) and all(
+        (_text(each, "eventSourceARN") or "").endswith(f":{name}") for each in records or ()
+    )
+
+
 # --- Kafka --------------------------------------------------------------------------------------------------
 
 

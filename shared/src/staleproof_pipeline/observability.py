@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from staleproof.events import Invalidation
+    from staleproof_pipeline.consuming.feed import Progress
     from staleproof_pipeline.report import RecordOutcome, Report
 
 R = TypeVar("R")
@@ -78,6 +79,7 @@ class Observability:
         self._metrics.set_default_dimensions(region=region)
         self._tracer = tracer or Tracer(auto_patch=False)
         self._told: set[str] = set()
+        self._progress: Progress | None = None
 
     def handler(self, function: Callable[[Any, Any], R]) -> Callable[[Any, Any], R]:
         """Decorate a Lambda handler: its logs get the request's context, its metrics are written when it ends."""
@@ -95,6 +97,7 @@ class Observability:
 
     def flush(self) -> None:
         """Write the metrics collected so far. Powertools' own decorator warns where there are none."""
+        self._tell_progress()
         if self._metrics.metric_set:
             self._metrics.flush_metrics()
 
@@ -163,6 +166,41 @@ class Observability:
             "journal records were lost before they were shipped; the peers clear the namespace",
             extra={"link": link, "namespace": namespace},
         )
+
+    def progressed(self, source: str, progress: Progress) -> None:  # noqa: ARG002 - a service has one source
+        """See `Observer.progressed`."""
+        self._progress = progress
+
+    def paused(self, source: str, error: str) -> None:
+        """See `Observer.paused`."""
+        self._count("Paused", 1)
+        self.logger.warning(
+            "nothing is taken for a while; what was taken waits",
+            extra={"source": source, "error": error[:MAX_ERROR]},
+        )
+
+    def resumed(self, source: str) -> None:
+        """See `Observer.resumed`."""
+        self.logger.info("it goes on", extra={"source": source})
+
+    def lost(self, source: str, records: int, told: str) -> None:
+        """See `Observer.lost`."""
+        self._count("SourceGap", 1)
+        self._count("Lost", records)
+        self.logger.error(
+            "changes were lost before they were read; every namespace is cleared",
+            extra={"source": source, "records": records, "where": told},
+        )
+
+    def _tell_progress(self) -> None:
+        progress, self._progress = self._progress, None
+        if progress is None:
+            return
+        if progress.backlog is not None:
+            self._count("Backlog", progress.backlog)
+        self._count("Pending", progress.pending)
+        if progress.age_ms is not None:
+            self._metrics.add_metric("SourceAge", MetricUnit.Milliseconds, progress.age_ms)
 
     def _count(self, name: str, value: int) -> None:
         self._metrics.add_metric(name, MetricUnit.Count, value)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from staleproof.events import Invalidation
+    from staleproof_pipeline.consuming.feed import Progress
     from staleproof_pipeline.report import Report
 
 
@@ -42,6 +43,22 @@ class Observer(Protocol):
         """Records were lost before a link shipped them; the peers clear the namespace instead."""
         ...
 
+    def progressed(self, source: str, progress: Progress) -> None:
+        """A consumer of *source* has taken something, or there was nothing."""
+        ...
+
+    def paused(self, source: str, error: str) -> None:
+        """A consumer of *source* takes nothing for a while: something is away, or refuses."""
+        ...
+
+    def resumed(self, source: str) -> None:
+        """It goes on."""
+        ...
+
+    def lost(self, source: str, records: int, told: str) -> None:
+        """So many records (0: nobody knows) of *source* were lost before anybody read them; namespaces are cleared."""
+        ...
+
 
 class NullObserver:
     """Hears nothing."""
@@ -66,3 +83,15 @@ class NullObserver:
 
     def gap(self, link: str, namespace: str) -> None:
         """See `Observer.gap`."""
+
+    def progressed(self, source: str, progress: Progress) -> None:
+        """See `Observer.progressed`."""
+
+    def paused(self, source: str, error: str) -> None:
+        """See `Observer.paused`."""
+
+    def resumed(self, source: str) -> None:
+        """See `Observer.resumed`."""
+
+    def lost(self, source: str, records: int, told: str) -> None:
+        """See `Observer.lost`."""

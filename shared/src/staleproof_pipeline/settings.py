@@ -11,6 +11,11 @@ variable                             meaning                                    
 `STALEPROOF_RULES_INTERVAL`          how often the rules are looked at for changes, such as `1m`         `1m`
 `STALEPROOF_DEFERRAL_QUEUE_URL`      SQS queue that holds back what rules put off                        none
 `STALEPROOF_DEAD_LETTER_QUEUE_URL`   SQS queue for records that can never be applied                     required
+`STALEPROOF_STREAM`                  key of the Redis stream that `drain_redis_stream` reads             `staleproof`
+`STALEPROOF_STREAM_URL`              server that has the stream, if it is not the cache's                the cache's
+`STALEPROOF_STREAM_GROUP`            name of the consumer group                                          `staleproof`
+`STALEPROOF_STREAM_IDLE`             after how long what a dead consumer has is taken over               `1m`
+`STALEPROOF_KAFKA_TOMBSTONES`        what a record without a value is, `remove` or `ignore`              `remove`
 `STALEPROOF_PEERS`                   the other regions, comma separated                                  none
 `STALEPROOF_BUS`                     this region's event bus; required if there are peers                none
 `STALEPROOF_TIMEOUT`                 how long to wait for the cache server, such as `1s`                 `1s`
@@ -24,7 +29,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -40,6 +45,9 @@ _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 
 PREFIX = "STALEPROOF_"
 
+_SECRET = frozenset({"cache_url", "stream_url"})
+"""Addresses, which may hold a password."""
+
 _FIXES = {
     "cache_url": "set it to the cache's endpoint, such as rediss://my-cache.example:6379/0",
     "namespace": "set it to the name that the applications use, such as shop",
@@ -50,6 +58,11 @@ _FIXES = {
     "rules": "set it to the path of the rules file, or STALEPROOF_RULES_TEXT to its contents",
     "rules_interval": "set it to a duration, such as 1m",
     "deferral_queue_url": "set it to the URL of a standard SQS queue of this region",
+    "stream": "set it to the key of the Redis stream that applications write to",
+    "stream_url": "set it to the address of the server that has the stream",
+    "stream_group": "set it to a name, such as staleproof",
+    "stream_idle": "set it to a duration, such as 1m",
+    "kafka_tombstones": "set it to remove or ignore",
     "timeout": "set it to a duration, such as 500ms",
     "journal_horizon": "set it to a duration, such as 15m",
 }
@@ -58,6 +71,12 @@ _FIXES = {
 def _url(text: str) -> str:
     if not text.startswith(_SCHEMES):
         raise ValueError(f"the scheme must be one of {', '.join(_SCHEMES)}")
+    return text
+
+
+def _stream_url(text: str) -> str:
+    if not text.startswith(_SCHEMES) or text.startswith("memory://"):
+        raise ValueError("the scheme must be one of redis://, rediss://, unix://")
     return text
 
 
@@ -104,6 +123,11 @@ class Settings(BaseModel):
     rules_interval: Seconds = 60.0
     deferral_queue_url: str = ""
     dead_letter_queue_url: str = ""
+    stream: Annotated[str, Field(min_length=1, max_length=512)] = "staleproof"
+    stream_url: Annotated[str, AfterValidator(_stream_url)] = ""
+    stream_group: Annotated[str, Field(min_length=1, max_length=256)] = "staleproof"
+    stream_idle: Seconds = 60.0
+    kafka_tombstones: Literal["remove", "ignore"] = "remove"
     bus: str = ""
     peers: Annotated[tuple[RegionName, ...], BeforeValidator(_names)] = ()
     timeout: Seconds = 1.0
@@ -150,5 +174,5 @@ def _told(detail: Any, given: Mapping[str, str]) -> str:
     variable = PREFIX + field.upper()
     if detail["type"] == "missing":
         return f"{variable} is not set; {_FIXES[field]}"
-    shown = given[field].partition(":")[0] + ":…" if field == "cache_url" else given[field]
+    shown = given[field].partition(":")[0] + ":…" if field in _SECRET else given[field]
     return f"{variable}={shown[:80]!r}: {detail['msg'].removeprefix('Value error, ')}; {_FIXES[field]}"

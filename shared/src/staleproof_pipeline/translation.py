@@ -148,9 +148,9 @@ class Translator:
         return self._not_followed(asked.namespace)
 
     def _not_followed(self, namespace: str) -> ForbiddenEventError | None:
-        if namespace not in self._namespaces:
+        if namespace not in self.namespaces:
             return ForbiddenEventError(
-                f"namespace {namespace[:80]!r} is not followed here (followed: {_listed(self._namespaces)}); "
+                f"namespace {namespace[:80]!r} is not followed here (followed: {_listed(self.namespaces)}); "
                 "set STALEPROOF_NAMESPACE to it or name it in a rule of this region, then redrive"
             )
         return None
@@ -169,7 +169,8 @@ class Translator:
         return self._rules.current()
 
     @property
-    def _namespaces(self) -> frozenset[str]:
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces that are followed here."""
         return self.rules.namespaces | {self._namespace}
 
 
