@@ -42,7 +42,7 @@ Exit code 0: it is done; 1: it was not acknowledged, do it again; 2: something m
 @click.option(
     "--row-version", type=int, help="The source row's version after the change, if replicas may lag."
 )
-@click.option("--lag", default="0", help="How long replicas of the source may lag, such as 2s.")
+@click.option("--lag", help="How long replicas of the source may lag, such as 2s.")
 @click.option("--namespace", help="The namespace, as STALEPROOF_NAMESPACE names it.")
 @click.option("--url", help="The cache's address, as STALEPROOF_CACHE_URL names it.")
 @click.option("--region", help="The region that it begins in, as STALEPROOF_REGION names it.")
@@ -91,7 +91,7 @@ def _record(cache: Cache, tags: tuple[str, ...], given: dict[str, Any]) -> Inval
         clear=given["clear"],
         soft=given["soft"],
         row_version=given["row_version"],
-        lag=given["lag"],
+        lag=given["lag"] or 0,
     )
     return replace(record, cause=Cause(source=SOURCE))
 
