@@ -111,7 +111,10 @@ class MemoryOperations:
 
     def delete(self, name: str, kind: str) -> bool:
         """Remove what lies there; say whether there was something."""
-        return self.things.delete(self._keys.operated(name, kind))
+        key = self._keys.operated(name, kind)
+        there = self.things.peek(key) is not None  # what has ended is not, though nobody has swept it yet
+        self.things.delete(key)
+        return there
 
 
 def _weight(name: bytes, value: Any) -> int:
