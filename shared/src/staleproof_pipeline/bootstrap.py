@@ -132,17 +132,9 @@ def pipeline(
         for kind in (Translator, DueTranslator)
     )
     aftermath = Aftermath(deferrer, warmer=warmer, observer=observability, clock=clock)
+    applying = partial(Invalidator, providers=providers, dead_letters=dead_letters, pusher=pusher)
     invalidator, later = (
-        Invalidator(
-            each,
-            providers,
-            dead_letters,
-            pusher,
-            observer=observability,
-            clock=clock,
-            aftermath=aftermath,
-        )
-        for each in (translator, due)
+        applying(each, observer=observability, clock=clock, aftermath=aftermath) for each in (translator, due)
     )
     gaps = GapKeeper(translator, providers, pusher, clock=clock)
     return Pipeline(invalidator, observability, later, gaps, settings)
