@@ -7,6 +7,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from staleproof.errors import (
     EventError,
@@ -14,6 +16,7 @@ from staleproof.errors import (
     OversizedEventError,
     UnsupportedEventVersionError,
 )
+from staleproof.events.change import Change, Invalidate, decode, encode
 from staleproof_pipeline.change import ChangeEvent, Operation, Source
 from staleproof_pipeline.errors import ForbiddenEventError
 from staleproof_pipeline.rules import loader
@@ -314,3 +317,51 @@ def test_a_message_is_not_looked_for_within_values() -> None:
 
     assert isinstance(found, ChangeEvent)
     assert found.new == row
+
+
+# --- the library's side of the contract --------------------------------------------------------------
+
+ROWS = st.dictionaries(
+    st.text("abc_", min_size=1, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.decimals(allow_nan=False, allow_infinity=False, places=20, min_value=-(10**30), max_value=10**30)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+    | st.lists(st.integers(), max_size=3),
+    max_size=4,
+)
+
+
+@settings(max_examples=150)
+@given(ROWS, ROWS, st.none() | ROWS, st.sampled_from(list(Operation)))
+def test_what_the_library_publishes_is_what_is_read(
+    keys: dict[str, Any], new: dict[str, Any], old: dict[str, Any] | None, operation: Operation
+) -> None:
+    """Both sides agree on every field, and numbers keep all their digits through JSON."""
+    change = Change.now("flight", operation.value, keys=keys, old=old, new=new, region="eu-west-1", trace="t")
+    entry = redis_stream.record("s", "1360332012000-0", {"m": encode(change)})
+
+    found = redis_stream.parse(entry)
+
+    assert isinstance(found, ChangeEvent)
+    for field in ("id", "entity", "keys", "old", "new", "changed_ms", "region", "trace"):
+        assert getattr(found, field) == getattr(change, field)
+    assert found.operation is operation
+
+
+def test_what_the_library_asks_for_is_what_is_read() -> None:
+    """Every field of a request too."""
+    ask = Invalidate.now("a", "b", keys=["k"], namespace="shop", soft=True, row_version=2**63 - 1, lag_ms=5)
+
+    found = redis_stream.parse(redis_stream.record("s", "1360332012000-0", {"m": encode(ask)}))
+
+    assert isinstance(found, Asked)
+    for field in ("id", "namespace", "tags", "keys", "soft", "row_version", "lag_ms", "trace"):
+        assert getattr(found, field) == getattr(ask, field)
+
+
+def test_the_library_reads_every_sample_of_its_own_messages() -> None:
+    """A sample of ours is one of theirs."""
+    for name in ("direct-change", "direct-invalidate"):
+        assert decode(json.dumps(event(name))).id == event(name)["id"]

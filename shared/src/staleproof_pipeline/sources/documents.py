@@ -1,7 +1,8 @@
 """JSON texts inside records: read within bounds, with errors that name the field.
 
-Strict JSON is read first, which is fast. Then what JSON forbids and producers write all the same is let pass, since it
-is mostly in a field that no rule names: `NaN`, halves of surrogate pairs.
+Numbers keep all their digits: whole ones are int, others Decimal, as the library's own reader has them. Strict JSON is
+read first, which is fast. Then what JSON forbids and producers write all the same is let pass, since it is mostly in a
+field that no rule names: `NaN`, halves of surrogate pairs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -18,6 +20,16 @@ from staleproof_pipeline.sources.fields import wrong
 
 MAX_BYTES = 8 * 1_048_576
 """More than an invocation's payload (6 MB); a broker that takes larger messages holds no changed rows."""
+
+
+def _number(text: str) -> Decimal | float:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of more than 18 digits
+        return float(text)
+
+
+_STRICT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=_number)
 
 
 def document(text: str | bytes, path: str) -> Any:
@@ -30,7 +42,7 @@ def document(text: str | bytes, path: str) -> Any:
     if len(text) > MAX_BYTES:
         raise OversizedEventError(f"{path}: {len(text)} bytes exceed {MAX_BYTES}; send keys, not contents")
     try:
-        return msgspec.json.decode(text)
+        return _STRICT.decode(text)
     except RecursionError:
         raise _too_deep(path) from None
     except (msgspec.DecodeError, UnicodeError):
@@ -39,7 +51,7 @@ def document(text: str | bytes, path: str) -> Any:
 
 def _lenient(text: str | bytes, path: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_number)
     except RecursionError:
         raise _too_deep(path) from None
     except (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from staleproof_pipeline.change import shown
@@ -50,9 +51,11 @@ def optional(record: dict[str, Any], name: str, kind: type[T], default: T, *, pa
 
 def milliseconds(path: str, value: Any) -> int:
     """Return the UTC milliseconds of *value*, epoch seconds or ISO 8601 text."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
         raise wrong(path, value, "a time")  # a list times 1,000 is a longer list
     try:
+        if isinstance(value, Decimal):
+            return int(float(value) * 1_000)  # a number as JSON in a text has it, of any magnitude
         if isinstance(value, str):
             return int(datetime.fromisoformat(value).timestamp() * 1_000)
         return int(value * 1_000)
