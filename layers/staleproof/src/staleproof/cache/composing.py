@@ -8,6 +8,9 @@ after the load would otherwise bless an old value.
 
 *A longer life than the policy's*: the versions are prolonged, and must still be those of the snapshot.
 
+*Tags of cached values inside the load*: of hits with the versions that they were judged by, which must still stand
+after it (see `staleproof.cache.nesting`); of what was loaded inside like those of the result.
+
 Every value that comes here is counted once: here, if no entry comes of it, else by whoever stores the entry.
 """
 
@@ -48,6 +51,18 @@ class Loaded(NamedTuple):
     born_ms: int
     cost_us: int
     context: LoadContext
+
+
+class Revealed(NamedTuple):
+    """The tags of a loaded value that its call does not name.
+
+    Attributes:
+        all: all of them.
+        guarded: those that are not known from hits alone, which the guard must fence.
+    """
+
+    all: Sequence[TagId]
+    guarded: Sequence[TagId]
 
 
 class Item(NamedTuple):
@@ -100,9 +115,10 @@ def compose_all(core: Core, items: Sequence[Item]) -> Plan[list[Entry | None]]:
 
 def compose_each(core: Core, items: Sequence[Item], entries: list[Entry | None]) -> Plan[None]:
     """Append the entries of *items* to *entries*, one by one."""
-    revealed = [item.call.revealed(item.loaded.value, item.loaded.context.tags) for item in items]
+    revealed = [revealed_by(item) for item in items]
     late = [
-        [tag for tag in tags if tag not in set(item.tags)] for item, tags in zip(items, revealed, strict=True)
+        [tag for tag in tags.all if tag not in set(item.tags)]
+        for item, tags in zip(items, revealed, strict=True)
     ]
     union = list(dict.fromkeys(tag for tags in late for tag in tags))
     after: Snapshot | None = None
@@ -110,6 +126,17 @@ def compose_each(core: Core, items: Sequence[Item], entries: list[Entry | None])
         after = yield TakeSnapshot(union, items[0].call.policy.tag_ttl_ms)
     for item, tags, own in zip(items, revealed, late, strict=True):
         entries.append((yield from compose(core, item, tags, _part(after, union, own))))
+
+
+def revealed_by(item: Item) -> Revealed:
+    """Return the tags of *item* beside those that its call names."""
+    context, named = item.loaded.context, set(item.call.tags)
+    own = item.call.revealed(item.loaded.value, context.tags)
+    if not context.adopted and not context.inherited:
+        return Revealed(own, own)
+    guarded = list(dict.fromkeys([*own, *(tag for tag in context.adopted if tag not in named)]))
+    inherited = (tag for tag in context.inherited if tag not in named)
+    return Revealed(list(dict.fromkeys([*guarded, *inherited])), guarded)
 
 
 def _part(after: Snapshot | None, union: Sequence[TagId], own: Sequence[TagId]) -> Snapshot | None:
@@ -121,26 +148,30 @@ def _part(after: Snapshot | None, union: Sequence[TagId], own: Sequence[TagId]) 
     return after._replace(versions=[versions[at] for at in places], min_versions=[least[at] for at in places])
 
 
-def compose(core: Core, item: Item, revealed: Sequence[TagId], after: Snapshot | None) -> Plan[Entry | None]:
+def compose(core: Core, item: Item, revealed: Revealed, after: Snapshot | None) -> Plan[Entry | None]:
     """Make the entry of one loaded value, of whose *revealed* tags the late ones were snapshot *after* the load."""
     call, loaded = item.call, item.loaded
     versions = dict(zip(item.tags, item.snapshot.versions, strict=True))
     least = list(item.snapshot.min_versions)
     if after is not None:
-        late = [tag for tag in revealed if tag not in versions]
-        if guard.moved(item.snapshot.guard, after.guard, late):
+        late = [tag for tag in revealed.all if tag not in versions]
+        guarded = [tag for tag in late if tag in set(revealed.guarded)]
+        if guarded and guard.moved(item.snapshot.guard, after.guard, guarded):
             core.statistics.left_unstored("guard")
             return None
         versions.update(zip(late, after.versions, strict=True))
-        least.extend(after.min_versions)
+        least += [row for tag, row in zip(late, after.min_versions, strict=True) if tag in guarded]
+    if any(versions[tag] != version for tag, version in loaded.context.inherited.items()):
+        core.statistics.left_unstored("tag")
+        return None
     row = call.row_of(loaded.value)
     if item.fenced and not acceptable(row, least):
         core.statistics.left_unstored("lagging")
         return None
-    if call.guarded:
-        core.learn(call.key, revealed)
+    if call.guarded or revealed.all:
+        core.learn(call.key, revealed.all)
     life = life_ms(call.policy, loaded.value, loaded.context.ttl, core.draw())
-    kept = [*call.tags, *revealed]
+    kept = [*call.tags, *revealed.all]
     if not (yield from prolonged(core, call, {tag: versions[tag] for tag in kept}, life)):
         return None
     return sealed(core, call, kept, versions, loaded, row or 0, life)

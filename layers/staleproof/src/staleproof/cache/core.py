@@ -11,6 +11,7 @@ from msgspec import Struct
 from staleproof.cache import nesting
 from staleproof.cache.announcing import announce
 from staleproof.cache.commands import ReadFollowing
+from staleproof.cache.deferred import Acknowledging
 from staleproof.cache.missing import MISSING
 from staleproof.cache.statistics import Statistics
 from staleproof.clock import SYSTEM_CLOCK, Clock
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
     from staleproof.cache.call import Call
     from staleproof.cache.deferred import Deferred
+    from staleproof.cache.loading import Source
     from staleproof.cache.near import NearCache
     from staleproof.codecs.compression import Algorithm
     from staleproof.codecs.dictionary import ZstdDictionary
-    from staleproof.events import Invalidation
-    from staleproof.ports import JournalId, Observed
+    from staleproof.ports import Observed
     from staleproof.tags import TagId
 
 R = TypeVar("R")
@@ -78,7 +79,7 @@ class Stale(NamedTuple):
     age: float
 
 
-class Core:
+class Core(Acknowledging):
     """Policy, near cache, clock, statistics, and what earlier reads revealed.
 
     Args:
@@ -142,6 +143,11 @@ class Core:
         """Return the breaker of whom *command* asks."""
         return self.reader_breaker if isinstance(command, ReadFollowing) and command.reader else self.breaker
 
+    @property
+    def source(self) -> Source:
+        """Whose tags are meant by ids here."""
+        return self.namespace, self.statistics.provider
+
     def now_ms(self) -> int:
         """Return UTC milliseconds."""
         return int(self.clock.wall() * 1_000)
@@ -171,6 +177,8 @@ class Core:
             value = call.codec.decode(payload)
         except CodecError:
             return MISSING
+        if nesting.under_way():
+            nesting.inherit(self.source, raw)
         statistics = self.statistics
         size = len(raw)
         cost = cost_us(raw, size - len(payload) - TIMES_BYTES)
@@ -192,7 +200,7 @@ class Core:
             if expires_ms and self.now_ms() >= expires_ms:
                 return Miss(EXPIRED, decode(raw), expires_ms)
         try:
-            return Hit(call.codec.decode(payload), raw, cost_us(raw, start))
+            return self._found(Hit(call.codec.decode(payload), raw, cost_us(raw, start)))
         except CodecError:
             return Miss(CODEC, decode(raw))
 
@@ -204,9 +212,14 @@ class Core:
         if not isinstance(verdict, Entry):
             return verdict
         try:
-            return Hit(self.value_of(call, verdict), raw or b"", verdict.cost_us)
+            return self._found(Hit(self.value_of(call, verdict), raw or b"", verdict.cost_us))
         except CodecError:
             return Miss(CODEC, verdict)
+
+    def _found(self, hit: Hit) -> Hit:
+        if nesting.under_way():
+            nesting.inherit(self.source, hit.raw)
+        return hit
 
     def value_of(self, call: Call, entry: Entry) -> Any:
         """Return the value of *entry*, fresh or not.
@@ -242,44 +255,6 @@ class Core:
     def near_for(self, call: Call) -> NearCache | None:
         """Return the near cache if *call* may use it: not inside a load, whose result may outlive any bound."""
         return None if call.policy.staleness is None or nesting.inside() else self.near
-
-    # --- our own invalidations -----------------------------------------------------------------------
-
-    def acknowledged(self, invalidations: Sequence[Invalidation], places: Sequence[JournalId]) -> None:
-        """Note that the provider has applied *invalidations*: our own copies go at once."""
-        applied = len(invalidations)
-        self.statistics.invalidations += applied
-        self._forget(invalidations, places)
-
-    def caught_up(
-        self, deferred: Deferred, records: Sequence[Invalidation], places: Sequence[JournalId]
-    ) -> None:
-        """Note that the provider has applied deferred *records*, maybe those of another thread as well: once."""
-        self._forget(records, places)
-        applied = deferred.done(records)
-        self.statistics.invalidations += applied
-
-    def _forget(self, invalidations: Sequence[Invalidation], places: Sequence[JournalId]) -> None:
-        if self.near is not None and places:
-            for each in invalidations:
-                self.near.forget(each, places[-1])
-
-    def unacknowledged(self, record: Invalidation) -> bool:
-        """Note that no server answered to *record*: our own copies go all the same. Say whether it was deferred.
-
-        Deferred first: whatever is asked from then on applies it. What was asked before must not settle near: its
-        place in the journal does not tell that it is older than *record*.
-        """
-        if self.deferred is not None:
-            self.deferred.add(record)
-            self.statistics.fell_back("deferred")
-        near = self.near
-        if near is not None:
-            near.distrust()
-            cursor = near.position().cursor
-            if cursor:
-                near.forget(record, cursor)
-        return self.deferred is not None
 
 
 class Remembered(OrderedDict[str, R]):

@@ -35,6 +35,7 @@ UNSTORED: Final = {
     "patience": "another's load took too long",
     "recursion": "the load asked for itself",
     "provider": "the server was away or took no writes",
+    "nested": "it was built on cached values with too many tags, or with some that cannot be told",
     "skipped": "the loader said so",
     "transaction": "its context has changed what it has not committed",
     "unless": "the decorator's rule said so",

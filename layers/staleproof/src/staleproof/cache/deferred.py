@@ -19,7 +19,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from staleproof.cache.near import NearCache
+    from staleproof.cache.statistics import Statistics
     from staleproof.events import Invalidation
+    from staleproof.ports import JournalId
 
 MAX_RECORDS = 1_024
 
@@ -87,3 +90,47 @@ class Deferred:
             ids, before = {record.id for record in records}, len(self._records)
             self._records = [record for record in self._records if record.id not in ids]
             return before - len(self._records)
+
+
+class Acknowledging:
+    """What becomes of our own copies when the server has acknowledged an invalidation of ours, or has not."""
+
+    near: NearCache | None
+    deferred: Deferred | None
+    statistics: Statistics
+
+    def acknowledged(self, invalidations: Sequence[Invalidation], places: Sequence[JournalId]) -> None:
+        """Note that the provider has applied *invalidations*: our own copies go at once."""
+        applied = len(invalidations)
+        self.statistics.invalidations += applied
+        self._forget(invalidations, places)
+
+    def caught_up(
+        self, deferred: Deferred, records: Sequence[Invalidation], places: Sequence[JournalId]
+    ) -> None:
+        """Note that the provider has applied deferred *records*, maybe those of another thread as well: once."""
+        self._forget(records, places)
+        applied = deferred.done(records)
+        self.statistics.invalidations += applied
+
+    def _forget(self, invalidations: Sequence[Invalidation], places: Sequence[JournalId]) -> None:
+        if self.near is not None and places:
+            for each in invalidations:
+                self.near.forget(each, places[-1])
+
+    def unacknowledged(self, record: Invalidation) -> bool:
+        """Note that no server answered to *record*: our own copies go all the same. Say whether it was deferred.
+
+        Deferred first: whatever is asked from then on applies it. What was asked before must not settle near: its
+        place in the journal does not tell that it is older than *record*.
+        """
+        if self.deferred is not None:
+            self.deferred.add(record)
+            self.statistics.fell_back("deferred")
+        near = self.near
+        if near is not None:
+            near.distrust()
+            cursor = near.position().cursor
+            if cursor:
+                near.forget(record, cursor)
+        return self.deferred is not None

@@ -9,18 +9,20 @@ What becomes of the loaded value stands in `composing`. See `staleproof.cache.pl
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from staleproof.cache.commands import Begin, Load, Release, Store
+from staleproof.cache.commands import Begin, Load, Read, Release, Store
 from staleproof.cache.composing import Item, Loaded, admit_all, compose_all
 from staleproof.cache.core import Hit
 from staleproof.cache.loading import LoadContext, NotModified
 from staleproof.cache.missing import MISSING
 from staleproof.cache.patience import Patience
 from staleproof.cache.reading import keep, look
-from staleproof.entry import born_at, carries, encode
+from staleproof.entry import born_at, carries, decode, encode
 from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
 from staleproof.policies.expiration import kept_ms
+from staleproof.policies.judgement import ABSENT, Miss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
     from staleproof.cache.core import Core
     from staleproof.cache.near import Position
     from staleproof.entry import Entry
-    from staleproof.policies.judgement import Miss
-    from staleproof.ports import Begun
+    from staleproof.ports import Begun, Observed
     from staleproof.tags import TagId
 
 R = TypeVar("R")
@@ -168,10 +169,21 @@ def refill_under(core: Core, call: Call, lease: bytes, ticket: Position | None) 
         if begun is None:
             return (yield from load_unstored(core, call, "provider"))
         if begun.leased:
-            return (yield from load(core, call, call.tags, begun, lease, ticket))
+            outdated = yield from look_back(core, call, begun)
+            return (yield from load(core, call, call.tags, begun, lease, ticket, outdated))
         if patience.is_over():
             return (yield from load_unstored(core, call, "patience"))
         yield patience.pause()
+
+
+def look_back(core: Core, call: Call, begun: Begun) -> Plan[Callable[[], Any]]:
+    """Read what is stored, whatever it is worth, for a loader that asks its source whether anything changed."""
+    entry = None
+    if begun.head:
+        with suppress(ProviderError):
+            observed: Observed = yield Read(call.key, call.tags)
+            entry = None if observed.entry is None else decode(observed.entry)
+    return lambda: core.outdated(call, Miss(ABSENT, entry))
 
 
 def begin(core: Core, call: Call, tags: Sequence[TagId], lease: bytes) -> Plan[Begun | None]:
@@ -209,7 +221,9 @@ def load_unstored(core: Core, call: Call, reason: str) -> Plan[Any]:
 
 def run_loader(core: Core, call: Call, outdated: Callable[[], Any]) -> Plan[Loaded]:
     """Call the loader, and take its time."""
-    context, statistics = LoadContext(call.key, ((core.namespace, call.key),), outdated), core.statistics
+    source = core.source if call.policy.inherit_tags else None
+    context = LoadContext(call.key, ((core.namespace, call.key),), outdated, source)
+    statistics = core.statistics
     born_ms, began = core.now_ms(), core.clock.monotonic()
     statistics.loads += 1
     try:
@@ -238,7 +252,7 @@ def load(
     """Load under a lease that is ours, and store what may be stored."""
     loaded = yield from run_loader(core, call, outdated)
     if call.habit is not None:
-        call.habit.learn(reveals=bool(loaded.context.tags))
+        call.habit.learn(reveals=loaded.context.reveals)
     entry = None
     items = admit_all(core, [Item(call, tags, begun.snapshot, loaded)])
     if items:

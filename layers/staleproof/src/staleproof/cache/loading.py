@@ -12,21 +12,28 @@ Tags that are added here are known only after the load has begun, so they are fe
 from __future__ import annotations
 
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from staleproof.cache import nesting
 from staleproof.cache.missing import MISSING
 from staleproof.errors import ConfigurationError
 from staleproof.policies.duration import seconds
+from staleproof.tags import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from staleproof.policies.duration import Duration
+    from staleproof.tags import TagId
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Source: TypeAlias = tuple[str, Any]
+"""A namespace, and the provider that it lies on: whose tags are meant."""
+
+MAX_INHERITED = 1_000
+"""Tags that may pass to one load; a value built on more is served and not stored, for every read would ask for all."""
 
 
 class NotModified(BaseException):
@@ -43,22 +50,45 @@ class LoadContext:
         skipped: whether the value is served only.
         refused: why the policy did not let the value in, or "".
         outer: the load in which this one is nested, or None.
+        source: namespace and provider whose tags pass to this load from cached values that it reads; None if none do.
+        inherited: tags of hits inside, each with the version that the hit was judged by.
+        adopted: tags of what was loaded inside.
+        unsure: whether it was built on something whose tags cannot be told, or on too many.
         over: whether it has ended; a task that was born in it may go on.
     """
 
-    __slots__ = ("_stale", "_ttl", "key", "loads", "outer", "over", "refused", "skipped", "tags")
+    __slots__ = (
+        "_stale",
+        "_ttl",
+        "adopted",
+        "inherited",
+        "key",
+        "loads",
+        "outer",
+        "over",
+        "refused",
+        "skipped",
+        "source",
+        "tags",
+        "unsure",
+    )
 
     def __init__(
         self,
         key: str = "",
         loads: Collection[tuple[str, str]] = (),
         stale: Callable[[], Any] = lambda: MISSING,
+        source: Source | None = None,
     ) -> None:
         self.key = key
         self.loads = loads
         self.outer: LoadContext | None = None
         self.over = False
         self.tags: list[str] = []
+        self.source = source
+        self.inherited: dict[TagId, bytes] = {}
+        self.adopted: dict[TagId, None] = {}
+        self.unsure = False
         self.skipped = False
         self.refused = ""
         self._ttl: Duration | None = None
@@ -70,6 +100,27 @@ class LoadContext:
             if not isinstance(tag, str):
                 raise ConfigurationError(f"the tag {tag!r} is no text; build tags with `staleproof.key`")
         self.tags.extend(tags)
+
+    @property
+    def reveals(self) -> bool:
+        """Whether it has tags that were not known beforehand."""
+        return bool(self.tags or self.adopted or self.inherited)
+
+    def inherit(self, source: Source, pairs: Iterable[tuple[TagId, bytes]]) -> None:
+        """Depend on the tags of a hit of *source*, at the versions that it was judged by."""
+        if source != self.source:
+            return
+        for tag, version in pairs:
+            if tag != ROOT and self.inherited.setdefault(tag, version) != version:
+                self.unsure = True  # invalidated between two hits: one of them is outdated
+        self.unsure = self.unsure or len(self.inherited) > MAX_INHERITED
+
+    def adopt(self, source: Source, tags: Iterable[TagId]) -> None:
+        """Depend on the tags of what was loaded inside from *source*."""
+        if source != self.source:
+            return
+        self.adopted.update(dict.fromkeys(tag for tag in tags if tag != ROOT))
+        self.unsure = self.unsure or len(self.adopted) > MAX_INHERITED
 
     @property
     def ttl(self) -> Duration | None:

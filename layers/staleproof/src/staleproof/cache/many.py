@@ -226,7 +226,8 @@ def load_some(core: Core, batch: Batch, begun: Mapping[int, Ours], lease: bytes)
 def run_loader(core: Core, batch: Batch, missing: Sequence[int]) -> Plan[dict[int, Loaded]]:
     """Call the loader for *missing*; its time is shared out evenly."""
     loads = frozenset((core.namespace, batch.calls[at].key) for at in missing)
-    context, statistics = LoadContext(loads=loads), core.statistics
+    source = core.source if batch.calls[0].policy.inherit_tags else None
+    context, statistics = LoadContext(loads=loads, source=source), core.statistics
     born_ms, began = core.now_ms(), core.clock.monotonic()
     statistics.loads += 1
     try:
@@ -243,7 +244,7 @@ def run_loader(core: Core, batch: Batch, missing: Sequence[int]) -> Plan[dict[in
     cost_us = spent_us // max(1, len(missing))
     habit = batch.calls[0].habit
     if habit is not None:
-        habit.learn(reveals=bool(context.tags))
+        habit.learn(reveals=context.reveals)
     loaded = {at: Loaded(found[at], born_ms, cost_us, context) for at in missing if at in found}
     values = len(loaded)
     statistics.loaded += values

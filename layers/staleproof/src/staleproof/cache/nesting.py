@@ -5,6 +5,12 @@ by its bound. Built into the outer value it would be stored under *current* tag 
 outer entry lives. So while a load is under way, reads inside it skip near copies and ask the server, whose judgement by
 versions is exact; and no stale value is served to a load either.
 
+And what is built from a cached value is forgotten with it: the tags of what is read inside pass to the loads around.
+Of a *hit* with the versions that its entry carries, not with current ones: an invalidation that bumped the guard before
+the outer load began, and rotated the tag after the hit, would leave no trace but a new version. Of what was *loaded*
+inside the tags alone: its load began within the outer one, so they are fenced like all that a load reveals. Tags are
+those of one namespace on one provider; of another they would be versions of something else.
+
 Theory of operation: a context variable holds the load under way (`staleproof.cache.loading`); tasks inherit it, threads
 started by a loader do not. The near caches' hit path, which cannot afford to read it, is closed for everybody while any
 load of the process is under way (`NearStore.shown` is `NEVER`), and hits then take the next path, which asks the
@@ -20,12 +26,15 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from staleproof.entry import decode
 from staleproof.near.store import NearStore
+from staleproof.tags import VERSION_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from staleproof.cache.loading import LoadContext
+    from staleproof.cache.loading import LoadContext, Source
+    from staleproof.tags import TagId
 
 _current: ContextVar[LoadContext | None] = ContextVar("staleproof_load", default=None)
 _lock = threading.Lock()
@@ -58,6 +67,41 @@ def in_progress(namespace: str, key: str) -> bool:
             return True
         context = context.outer
     return False
+
+
+def under_way() -> bool:
+    """Say whether any load of this process is under way; much quicker to ask than `inside`."""
+    return _under_way > 0
+
+
+def inherit(source: Source, raw: bytes) -> None:
+    """Let the loads under way here depend on what a hit, the entry *raw* of *source*, was judged by."""
+    context = current()
+    entry = None if context is None else decode(raw)
+    if entry is None:
+        return
+    versions = entry.versions
+    starts = range(0, len(versions), VERSION_BYTES)
+    pairs = list(zip(entry.tag_ids, (versions[at : at + VERSION_BYTES] for at in starts), strict=True))
+    while context is not None:
+        context.inherit(source, pairs)
+        context = context.outer
+
+
+def adopt(source: Source, tags: Iterable[TagId]) -> None:
+    """Let the loads under way here depend on *tags*, under which a value of *source* was loaded inside."""
+    context = current()
+    while context is not None:
+        context.adopt(source, tags)
+        context = context.outer
+
+
+def doubt() -> None:
+    """Have the loads under way here not stored: what they built on may have tags that nobody here knows."""
+    context = current()
+    while context is not None:
+        context.unsure = context.unsure or context.source is not None
+        context = context.outer
 
 
 def register(near: NearStore) -> None:

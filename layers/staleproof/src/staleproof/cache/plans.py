@@ -29,10 +29,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from staleproof.cache import filling, reading
+from staleproof.cache import filling, nesting, reading
 from staleproof.cache.commands import Apart, Depart, Fly, Landed, Read, Turn
 from staleproof.cache.core import Hit
 from staleproof.cache.missing import MISSING
+from staleproof.cache.passing import adopted, look_into
 from staleproof.errors import ConfigurationError, LoadTimeoutError, ProviderUnavailableError
 from staleproof.policies.expiration import is_due
 from staleproof.policies.judgement import EXPIRED, Miss, Partial
@@ -79,7 +80,7 @@ def answer(core: Core, call: Call, verdict: Hit | Miss | Partial, ticket: Positi
         return (yield from cut_off(core, call, error))
     if isinstance(found, Miss):
         core.statistics.missed(found.reason)
-        return (yield from make_up(core, call, found, ticket))
+        return adopted(core, call, (yield from make_up(core, call, found, ticket)))
     core.statistics.hit(found)
     reading.keep(core, call, found.value, found.entry, ticket)
     if call.policy.tends:
@@ -173,6 +174,8 @@ def load_once(
         plan = partial(filling.fill, core, call, miss, ticket)
         reply = yield fly(core, call, call.flight, plan, until)
         if isinstance(reply, Landed):
+            if reply.shared and nesting.inside():
+                yield from look_into(core, call)
             return landed(core, reply)
         if reply is not Turn.AGAIN:
             return (yield from unlanded(core, call, reply, stale, until))
@@ -234,7 +237,7 @@ def unlanded(core: Core, call: Call, turn: Turn, stale: Stale | None, until: flo
 def cut_off(core: Core, call: Call, error: ProviderUnavailableError) -> Plan[Any]:
     """Answer a read that the server did not answer at all."""
     core.statistics.missed(reading.outage(error))
-    return (yield from do_without(core, call, error))
+    return adopted(core, call, (yield from do_without(core, call, error)))
 
 
 def do_without(
@@ -279,4 +282,4 @@ def refresh(core: Core, call: Call) -> Plan[Any]:
             ticket = near.position()
     except ProviderUnavailableError as error:
         return (yield from do_without(core, call, error))
-    return (yield from filling.refill(core, call, ticket))
+    return adopted(core, call, (yield from filling.refill(core, call, ticket)))

@@ -24,8 +24,8 @@ def admitted(core: Core, call: Call, loaded: Loaded) -> bool:
     policy = call.policy
     if uncommitted.pending() is not None:
         return _left(core, "transaction")
-    if loaded.context.skipped:
-        return _left(core, "skipped")
+    if loaded.context.skipped or loaded.context.unsure:
+        return _left(core, "skipped" if loaded.context.skipped else "nested")
     if call.unless is not None and call.unless(loaded.value):
         return _left(core, "unless")
     if loaded.cost_us < policy.min_cost * 1_000_000:

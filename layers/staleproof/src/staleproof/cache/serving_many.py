@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from staleproof.cache import nesting
 from staleproof.cache.commands import Depart
 from staleproof.cache.many import (
     Batch,
@@ -56,7 +57,11 @@ def answer_many(core: Core, batch: Batch) -> Plan[list[Any]]:
         return batch.values
     missed(core, batch, missing)
     if missing:
+        places = list(missing)
         yield from make_up_many(core, batch, missing)
+        if nesting.inside():
+            for at in places:
+                nesting.adopt(core.source, core.wanted(batch.calls[at]))
     return batch.values
 
 

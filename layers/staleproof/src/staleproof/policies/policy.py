@@ -81,6 +81,7 @@ FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
     "admit": optional(function),
     "compress_above": optional(whole),
     "reader": switch,
+    "inherit_tags": switch,
 }
 """Every field, and what checks it; settings and `but` read this table too."""
 
@@ -119,6 +120,8 @@ class Policy:
         min_uses: store a value only at its so-maniest load in this process, to keep what is asked for once out.
         admit: called with key, bytes and the load's seconds, says whether to store.
         compress_above: compress payloads of more bytes than this; None never does.
+        inherit_tags: let what is loaded depend on the tags of cached values that its loader reads, so that it is
+            forgotten with them.
         reader: let the reader endpoint answer, as far as its replica has what *staleness* demands.
         consistency: `STRICT`, or `bounded("2s", reader=True)`: another way to write *staleness* and *reader*.
 
@@ -150,6 +153,7 @@ class Policy:
     admit: Callable[[str, int, float], bool] | None
     compress_above: int | None
     reader: bool
+    inherit_tags: bool
     window_ms: int
     """How long after its end an entry is kept to be served stale, milliseconds."""
     flags: int
@@ -186,6 +190,7 @@ class Policy:
         admit: Callable[[str, int, float], bool] | None = None,
         compress_above: int | None = COMPRESS_ABOVE,
         reader: bool = False,
+        inherit_tags: bool = True,
         consistency: Consistency | None = None,
     ) -> None:
         given = locals()
