@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from staleproof import MISSING, Cache, ConfigurationError, LeaseLostError, Policy, ProviderUnavailableError
 from staleproof.providers.memory import MemoryProvider
+from staleproof.testing import ManualClock
 from tests.unit.flight_stand import Caller, Gate
 from tests.unit.policy_stand import Stand, portal, stand
 
@@ -406,3 +407,28 @@ def test_versions_outlive_what_was_touched(stand: Callable[..., Stand]) -> None:
     it.clock.advance(86_000)
     it.read()
     assert it.source.calls == 1
+
+
+def test_a_touch_to_a_shorter_life_reaches_near_copies() -> None:
+    """Another process's copy goes at its next look at the journal, and ends with the entry; a longer one is left."""
+    clock = ManualClock()
+    provider = MemoryProvider("touched", clock=clock)
+    policy = Policy(ttl="1h", staleness=0)
+    mine, theirs = Cache(provider, policy=policy, clock=clock), Cache(provider, policy=policy, clock=clock)
+
+    def load() -> int:
+        return 1
+
+    theirs.get_or_load("k", load)
+    theirs.get_or_load("k", load)
+    assert theirs.statistics.near_hits == 1
+    end = provider.journal_end()
+    assert mine.touch("k", "2h")
+    assert provider.journal_end() == end
+    assert mine.touch("k", "10s")
+    assert provider.journal_end() != end
+    theirs.get_or_load("k", load)
+    assert (theirs.statistics.loads, mine.ttl("k")) == (1, 10)
+    clock.advance(11)
+    theirs.get_or_load("k", load)
+    assert theirs.statistics.loads == 2

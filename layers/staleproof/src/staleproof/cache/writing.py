@@ -119,10 +119,11 @@ def deposit_all(core: Core, batch: Batch, begun: Mapping[int, Ours], lease: byte
     return sum(stored.values())
 
 
-def touch(core: Core, call: Call, ttl: Duration | None) -> Plan[bool]:
+def touch(core: Core, call: Call, ttl: Duration | None, record: Invalidation) -> Plan[bool]:
     """Let a fresh entry end *ttl* from now, without moving its value; say whether there was one.
 
-    None is the policy's own time to live.
+    None is the policy's own time to live. If it ends sooner than it would have, *record* tells near copies, which have
+    its old end: after the change, for a copy that is read again before it would have the old end once more.
     """
     found = yield from look(core, call)
     if not isinstance(found, Hit):
@@ -134,4 +135,7 @@ def touch(core: Core, call: Call, ttl: Duration | None) -> Plan[bool]:
     if b"".join(snapshot.versions) != entry.versions:
         return False
     expires_ms = now_ms + life if life else 0
-    return bool((yield Expire(call.key, entry.expires_ms, expires_ms, kept_ms(call.policy, life))))
+    moved: bool = yield Expire(call.key, entry.expires_ms, expires_ms, kept_ms(call.policy, life))
+    if moved and expires_ms and (not entry.expires_ms or expires_ms < entry.expires_ms):
+        core.acknowledged([record], (yield Invalidate([record])))
+    return moved

@@ -225,7 +225,8 @@ class Values(Serving):
 
         Its bytes are not moved.
         """
-        return bool(await self.run(writing.touch(self.core, self.call(key, tags, policy), ttl)))
+        record = self.invalidation(keys=[key], superseded=True)
+        return bool(await self.run(writing.touch(self.core, self.call(key, tags, policy), ttl, record)))
 
     async def exists(self, key: str, *, tags: Iterable[str] = ()) -> bool:
         """Say whether a fresh value is stored under *key*."""

@@ -223,7 +223,8 @@ class Values(Serving):
 
         Its bytes are not moved.
         """
-        return bool(self.run(writing.touch(self.core, self.call(key, tags, policy), ttl)))
+        record = self.invalidation(keys=[key], superseded=True)
+        return bool(self.run(writing.touch(self.core, self.call(key, tags, policy), ttl, record)))
 
     def exists(self, key: str, *, tags: Iterable[str] = ()) -> bool:
         """Say whether a fresh value is stored under *key*."""
