@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
+from msgspec.structs import replace
 
 from staleproof.cache import composing, core, filling
 from staleproof.cache.commands import Landed, TakeSnapshot
@@ -152,7 +153,7 @@ def late_version(patch: pytest.MonkeyPatch) -> None:
     def broken(core: Any, items: Any) -> Any:
         (item,) = items
         late = yield TakeSnapshot(item.tags, item.call.policy.tag_ttl_ms)
-        return (yield from compose_all(core, [item._replace(snapshot=late)]))
+        return (yield from compose_all(core, [replace(item, snapshot=late)]))
 
     patch.setattr(filling, "compose_all", broken)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from staleproof.policies.breaker import Breaker
     from staleproof.policies.policy import STRICT, Consistency, Policy, bounded
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AsyncCache": "faces.awaiting",

@@ -8,8 +8,8 @@ keeps an entry's cost per tag at 14 bytes (6 for the id, 8 for the version) what
 from __future__ import annotations
 
 from functools import lru_cache
-from hashlib import blake2b
 
+from staleproof.digests import blake2b
 from staleproof.errors import ConfigurationError
 from staleproof.texts import utf8
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.errors import ConfigurationError
@@ -104,7 +104,7 @@ def blocking(loader: Callable[[], T], named: Any = None) -> Callable[[], T]:
 
     def load() -> T:
         value = loader()
-        if inspect.iscoroutine(value):
+        if isinstance(value, CoroutineType):
             value.close()
             raise ConfigurationError(
                 f"the loader {_called(named or loader)} is a coroutine function; use an AsyncCache"
@@ -116,7 +116,9 @@ def blocking(loader: Callable[[], T], named: Any = None) -> Callable[[], T]:
 
 def awaitable(result: Any, loader: Any) -> Awaitable[Any]:
     """Return the *result* of *loader*, or raise `ConfigurationError` if it cannot be awaited."""
-    if not inspect.isawaitable(result):
+    from inspect import isawaitable  # noqa: PLC0415 - a cold start of blocking code does without
+
+    if not isawaitable(result):
         raise ConfigurationError(
             f"the loader {_called(loader)} is no coroutine function; write `async def`, or use a Cache"
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from staleproof.cache.missing import MISSING
+from staleproof.digests import blake2b
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:

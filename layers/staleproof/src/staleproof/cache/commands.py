@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from staleproof.cache.operations.performing import Perform
+from staleproof.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 
-class Read(NamedTuple):
+class Read(Record, frozen=True):
     """Look at an entry and tag versions; the reply is `Observed`."""
 
     key: str
@@ -28,7 +29,7 @@ class Read(NamedTuple):
         return provider.read(self.key, self.tags)
 
 
-class ReadFollowing(NamedTuple):
+class ReadFollowing(Record, frozen=True):
     """Look at the journal, then at an entry; the reply is `(JournalPage, Observed)`."""
 
     key: str
@@ -43,7 +44,7 @@ class ReadFollowing(NamedTuple):
         return (asked or provider).read_following(self.key, self.tags, self.cursor, self.limit)
 
 
-class Follow(NamedTuple):
+class Follow(Record, frozen=True):
     """Look at the journal; the reply is `JournalPage`."""
 
     cursor: JournalId
@@ -54,7 +55,7 @@ class Follow(NamedTuple):
         return provider.journal(self.cursor, self.limit)
 
 
-class FindEnd(NamedTuple):
+class FindEnd(Record, frozen=True):
     """Find the journal's newest place; the reply is a `JournalId`."""
 
     def on(self, provider: Any) -> Any:
@@ -62,7 +63,7 @@ class FindEnd(NamedTuple):
         return provider.journal_end()
 
 
-class Begin(NamedTuple):
+class Begin(Record, frozen=True):
     """Snapshot tags and take the lease; the reply is `Begun`."""
 
     key: str
@@ -79,7 +80,7 @@ class Begin(NamedTuple):
         )
 
 
-class TakeSnapshot(NamedTuple):
+class TakeSnapshot(Record, frozen=True):
     """Snapshot tags that the result revealed, then the guard; the reply is `Snapshot`."""
 
     tags: Sequence[TagId]
@@ -91,7 +92,7 @@ class TakeSnapshot(NamedTuple):
         return provider.snapshot(self.tags, self.tag_ttl_ms, guard=self.guard)
 
 
-class Store(NamedTuple):
+class Store(Record, frozen=True):
     """Store under the lease; the reply says whether it was still ours."""
 
     key: str
@@ -101,10 +102,10 @@ class Store(NamedTuple):
 
     def on(self, provider: Any) -> Any:
         """Ask *provider*."""
-        return provider.store(*self)
+        return provider.store(self.key, self.entry, self.ttl_ms, self.lease)
 
 
-class Release(NamedTuple):
+class Release(Record, frozen=True):
     """Give a lease back; no reply."""
 
     key: str
@@ -115,7 +116,7 @@ class Release(NamedTuple):
         return provider.release(self.key, self.lease)
 
 
-class ReadMany(NamedTuple):
+class ReadMany(Record, frozen=True):
     """Look at many entries; the reply is a list of `Observed`."""
 
     wants: Sequence[Want]
@@ -125,7 +126,7 @@ class ReadMany(NamedTuple):
         return provider.read_many(self.wants)
 
 
-class BeginMany(NamedTuple):
+class BeginMany(Record, frozen=True):
     """Begin many loads; the reply is a list of `Begun`."""
 
     claims: Sequence[Claim]
@@ -138,7 +139,7 @@ class BeginMany(NamedTuple):
         return provider.begin_many(self.claims, self.lease_ms, self.tag_ttl_ms, guard=self.guard)
 
 
-class StoreMany(NamedTuple):
+class StoreMany(Record, frozen=True):
     """Store many under their leases; the reply says of each whether it was still ours."""
 
     deposits: Sequence[Deposit]
@@ -148,7 +149,7 @@ class StoreMany(NamedTuple):
         return provider.store_many(self.deposits)
 
 
-class Expire(NamedTuple):
+class Expire(Record, frozen=True):
     """Move an entry's end; the reply says whether it was still the one that was seen."""
 
     key: str
@@ -158,10 +159,10 @@ class Expire(NamedTuple):
 
     def on(self, provider: Any) -> Any:
         """Ask *provider*."""
-        return provider.expire(*self)
+        return provider.expire(self.key, self.seen_ms, self.expires_ms, self.ttl_ms)
 
 
-class Scan(NamedTuple):
+class Scan(Record, frozen=True):
     """Look at some of the namespace's keys; the reply is `Keys`."""
 
     cursor: str
@@ -172,7 +173,7 @@ class Scan(NamedTuple):
         return provider.scan(self.cursor, self.limit)
 
 
-class Invalidate(NamedTuple):
+class Invalidate(Record, frozen=True):
     """Apply invalidations; the reply is their places in the journal."""
 
     invalidations: Sequence[Invalidation]
@@ -182,7 +183,7 @@ class Invalidate(NamedTuple):
         return provider.invalidate(self.invalidations)
 
 
-class Load(NamedTuple):
+class Load(Record, frozen=True):
     """Call the loader; the reply is its value, or its exception is thrown in.
 
     Attributes:
@@ -194,19 +195,19 @@ class Load(NamedTuple):
     missing: Sequence[int] | None = None
 
 
-class Pause(NamedTuple):
+class Pause(Record, frozen=True):
     """Wait this many seconds; no reply."""
 
     seconds: float
 
 
-class Apart(NamedTuple):
+class Apart(Record, frozen=True):
     """The name of a load without the server: it is not to wait for one that waits for the server."""
 
     flight: Hashable
 
 
-class Fly(NamedTuple):
+class Fly(Record, frozen=True):
     """Run *plan* as the one load of *key* in this process, or wait for the one under way.
 
     The reply is `Landed` with the plan's value, or one of `AGAIN`, `LATE`, `IMPATIENT` and `RECURSIVE`; the failure of
@@ -229,7 +230,7 @@ class Fly(NamedTuple):
     detached: bool
 
 
-class Depart(NamedTuple):
+class Depart(Record, frozen=True):
     """Run *plan* in the background, unless a load of *key* is under way that is not *overdue* (see `Fly`).
 
     The reply is True if it runs, or need not; False if there is no background here.
@@ -240,7 +241,7 @@ class Depart(NamedTuple):
     overdue: float
 
 
-class Landed(NamedTuple):
+class Landed(Record, frozen=True):
     """The value of a flight, new enough for who asked.
 
     Attributes:

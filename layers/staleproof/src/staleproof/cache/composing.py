@@ -16,7 +16,7 @@ Every value that comes here is counted once: here, if no entry comes of it, else
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from staleproof.cache.commands import TakeSnapshot
 from staleproof.cache.sealing import admitted, sealed
@@ -24,6 +24,7 @@ from staleproof.errors import ProviderError
 from staleproof.policies import guard
 from staleproof.policies.expiration import life_ms
 from staleproof.policies.judgement import acceptable
+from staleproof.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 
-class Loaded(NamedTuple):
+class Loaded(Record, frozen=True):
     """What a load brought.
 
     Attributes:
@@ -53,7 +54,7 @@ class Loaded(NamedTuple):
     context: LoadContext
 
 
-class Revealed(NamedTuple):
+class Revealed(Record, frozen=True):
     """The tags of a loaded value that its call does not name.
 
     Attributes:
@@ -65,7 +66,7 @@ class Revealed(NamedTuple):
     guarded: Sequence[TagId]
 
 
-class Item(NamedTuple):
+class Item(Record, frozen=True):
     """One loaded value on its way to the server.
 
     Attributes:

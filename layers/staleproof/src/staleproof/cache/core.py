@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from random import random
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache import nesting
 from staleproof.cache.announcing import announce
@@ -22,6 +20,7 @@ from staleproof.errors import CodecError
 from staleproof.policies.breaker import Breaker
 from staleproof.policies.judgement import CODEC, EXPIRED, Miss, Partial, judge, payload_of
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
+from staleproof.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +40,7 @@ MAX_REMEMBERED = 16_384
 """Keys of which something is remembered: predicted tags, resting loaders, touches, counted uses; each of these."""
 
 
-class Hit(Struct):
+class Hit(Record, frozen=True):
     """A value that may be served, and the entry it came from; a struct, for it is the quickest to make.
 
     Attributes:
@@ -72,7 +71,7 @@ MAX_PREDICTED = 64
 """Revealed tags that are remembered of a key; a read of one with more asks a second time for their versions."""
 
 
-class Stale(NamedTuple):
+class Stale(Record, frozen=True):
     """A value that is outdated, and for how many seconds."""
 
     value: Any

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from contextlib import contextmanager
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from weakref import WeakMethod, WeakSet
 
@@ -139,7 +139,7 @@ class Face:
 
     def on_policies(self, listener: Callable[[], None]) -> None:
         """Call *listener* whenever a policy was replaced; a method, as long as its object lives."""
-        bound = inspect.ismethod(listener)
+        bound = isinstance(listener, MethodType)
         self._listeners = [one for one in self._listeners if one() is not None]
         self._listeners.append(WeakMethod(listener) if bound else lambda: listener)
 

@@ -7,7 +7,7 @@ reader would, and at the end of the policy's patience load what is still missing
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from staleproof.cache import nesting
 from staleproof.cache.commands import BeginMany, Load, ReadMany
@@ -21,6 +21,7 @@ from staleproof.cache.storing import batches, store_all
 from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
 from staleproof.policies.judgement import Miss
 from staleproof.ports import Claim, Want
+from staleproof.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 
-class Ours(NamedTuple):
+class Ours(Record, frozen=True):
     """A load that is ours: the tags that were snapshot for it, and what `begin` said."""
 
     tags: Sequence[TagId]
@@ -48,7 +49,7 @@ class LoaderCutOffError(Exception):
         self.error = error
 
 
-class Batch(NamedTuple):
+class Batch(Record, frozen=True):
     """What is being answered.
 
     Attributes:

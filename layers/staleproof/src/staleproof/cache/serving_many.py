@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from staleproof.cache import nesting
 from staleproof.cache.commands import Depart
 from staleproof.cache.many import (
@@ -105,7 +107,7 @@ def serve_meanwhile(
 
 def renew_many(core: Core, batch: Batch, renewing: dict[int, Miss]) -> Plan[None]:
     """Load anew what nobody else does: in the background, or here if there is none."""
-    apart = batch._replace(values=[MISSING] * len(batch.calls))
+    apart = replace(batch, values=[MISSING] * len(batch.calls))
     key = tuple(batch.calls[at].flight for at in renewing)
     if (yield Depart(key, lambda: renew_ours(core, apart, renewing), overdue(batch.calls[0].policy))):
         return
@@ -166,4 +168,4 @@ def from_near(core: Core, batch: Batch) -> Plan[tuple[Batch, list[int]]]:
             batch.values[at] = copy.value
     near_hits = len(batch.calls) - len(wanted)
     core.statistics.near_hits += near_hits
-    return batch._replace(ticket=near.position()), wanted
+    return replace(batch, ticket=near.position()), wanted

@@ -16,7 +16,6 @@ tighter still where a dictionary of typical values makes up for what a small val
 from __future__ import annotations
 
 import struct
-import zlib
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -117,11 +116,17 @@ def decompress(
 # --- lz4 ------------------------------------------------------------------------------------------
 
 
+def _crc32(payload: bytes) -> int:
+    from zlib import crc32  # noqa: PLC0415 - with the first value that is compressed
+
+    return crc32(payload)
+
+
 def _lz4_packed(payload: bytes) -> tuple[int, bytes | None]:
     block = lz4_block()
     if block is None:
         return LZ4, None
-    return LZ4, _HEAD.pack(zlib.crc32(payload), len(payload)) + block.compress(payload, store_size=False)
+    return LZ4, _HEAD.pack(_crc32(payload), len(payload)) + block.compress(payload, store_size=False)
 
 
 def _lz4_unpacked(payload: bytes | memoryview, limit: int) -> bytes:
@@ -133,7 +138,7 @@ def _lz4_unpacked(payload: bytes | memoryview, limit: int) -> bytes:
             f"a stored value claims {size} bytes; at most {limit} are unpacked, or it is damaged"
         )
     unpacked: bytes = block.decompress(packed, uncompressed_size=size)
-    if len(unpacked) != size or zlib.crc32(unpacked) != crc:
+    if len(unpacked) != size or _crc32(unpacked) != crc:
         raise CodecError("a stored value is damaged: its checksum is another")
     return unpacked
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_FORMS = 1_024
 _NOTHING: Any = object()
-_HELD = re.compile(r"(Invalid (?:enum )?(?:value|tag)) .*?(?= - at `|$)", re.DOTALL)
+_HELD = r"(Invalid (?:enum )?(?:value|tag)) .*?(?= - at `|$)"
 
 
 class Form(NamedTuple):
@@ -152,7 +152,7 @@ def _of(kind: Any) -> str:
 def _reason(error: Exception) -> str:
     """Return what went wrong, without what the value holds: of other errors than these only the class is told."""
     if isinstance(error, msgspec.MsgspecError):
-        return _HELD.sub(r"\1", str(error))
+        return re.sub(_HELD, r"\1", str(error), flags=re.DOTALL)
     if isinstance(error, TypeError | OverflowError):
         return str(error)
     return type(error).__qualname__

@@ -10,6 +10,8 @@ import inspect
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from staleproof.decorators.compiling import STARS, arguments
 from staleproof.errors import ConfigurationError
 from staleproof.keys import Field, template
@@ -45,8 +47,8 @@ class Expression(NamedTuple):
         """Say whether what *other* renders follows from what this renders."""
         if self.whole:  # of an object the digest may leave something out, of what renders by itself nothing
             return all(hole.bare for hole in other.holes)
-        return {hole._replace(slot=False) for hole in other.holes} <= {
-            hole._replace(slot=False) for hole in self.holes
+        return {replace(hole, slot=False) for hole in other.holes} <= {
+            replace(hole, slot=False) for hole in self.holes
         }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from msgspec.structs import replace
 
 from staleproof.errors import ConfigurationError
+from staleproof.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +42,7 @@ def decorated_one(told: Options | Eviction, given: Sequence[Any], named: Mapping
     raise ConfigurationError("a decorator takes one function; put it above a function's definition")
 
 
-class Options(NamedTuple):
+class Options(Record, frozen=True):
     """How results are kept: what `cacheable`, `cacheable_many` and `cache_put` are told, None where they are not.
 
     Attributes:
@@ -72,14 +75,15 @@ class Options(NamedTuple):
 
     def behind(self, defaults: Options) -> Options:
         """Return these options, with *defaults* where nothing was said."""
-        return self._replace(
+        return replace(
+            self,
             tags=defaults.tags if self.tags is None else self.tags,
             policy=defaults.policy if self.policy is None else self.policy,
             prefix=defaults.prefix or self.prefix,
         )
 
 
-class Eviction(NamedTuple):
+class Eviction(Record, frozen=True):
     """What `evicts` is told.
 
     Attributes:
@@ -108,7 +112,7 @@ class Eviction(NamedTuple):
 
     def behind(self, defaults: Options) -> Eviction:
         """Return the same for a class with *defaults*: of these only the prefix is its business."""
-        return self._replace(prefix=defaults.prefix or self.prefix)
+        return replace(self, prefix=defaults.prefix or self.prefix)
 
     @property
     def keys(self) -> list[str | Callable[..., str]]:

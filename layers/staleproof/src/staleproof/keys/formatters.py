@@ -16,12 +16,11 @@ purpose; it is escaped like any value. `None` goes through none of them and rend
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from staleproof.digests import blake2b
 from staleproof.errors import ConfigurationError
 from staleproof.texts import plain, unwrapped, utf8
 
@@ -34,8 +33,6 @@ SLOT = "slot"
 FORMATTERS: dict[str, Callable[[Any], Any]] = {}
 """Every formatter by name, each wrapped so that None passes it by. Names are added and never changed."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
-
 
 def formatter(name: str) -> Callable[[F], F]:
     """Register a function as a formatter: `@formatter("slug")`, then `{title:slug}` in any template written later.
@@ -46,7 +43,7 @@ def formatter(name: str) -> Callable[[F], F]:
     Raises:
         ConfigurationError: the name is taken, or is no lower-case word.
     """
-    if not _NAME.match(name):
+    if not (name.isascii() and name.isidentifier() and name.islower() and name[0] != "_"):
         raise ConfigurationError(f"formatter {name!r} is no lower-case word; call it such as 'slug'")
 
     def register(function: F) -> F:
@@ -132,6 +129,8 @@ def _date(value: Any) -> date:
 
 @formatter("sha256")
 def _sha256(value: Any) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - see `staleproof.digests`
+
     return sha256(_bytes(value)).hexdigest()
 
 

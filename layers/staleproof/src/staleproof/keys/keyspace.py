@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from functools import lru_cache
-from hashlib import blake2b
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from staleproof.digests import blake2b
 from staleproof.errors import ConfigurationError
 from staleproof.texts import utf8
 
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
 MAX_KEY_BYTES = 512
 MAX_SLOT_BYTES = 64
-_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
-_AFFINE = re.compile(rb"[^{}]*\{([^{}]+)\}[^{}]*\Z")
+MAX_NAMESPACE = 64
 
 
 class Keyspace:
@@ -64,7 +63,7 @@ class Keyspace:
     )
 
     def __init__(self, namespace: str) -> None:
-        if not _NAMESPACE.match(namespace):
+        if not _is_namespace(namespace):
             raise ConfigurationError(
                 f"namespace {namespace!r} must be 1 to 64 of letters, digits, '_', '.', '-', "
                 "starting with a letter or digit"
@@ -87,7 +86,7 @@ class Keyspace:
         """Return the entry's key; a name above `MAX_KEY_BYTES` ends in a digest instead."""
         raw = utf8(name)
         if b"{" in raw:
-            affine = _AFFINE.match(raw)
+            affine = _affine().match(raw)
             if affine is not None:
                 return self._affine(affine.group(1), raw)
         return self._digested + _cut(raw) if len(raw) > MAX_KEY_BYTES else self._entry + raw + b"}"
@@ -142,6 +141,17 @@ class Keyspace:
 
     def _version_key(self, tag: TagId) -> bytes:
         return self._version + _short(tag)
+
+
+def _is_namespace(text: str) -> bool:
+    letters = text.replace("_", "").replace(".", "").replace("-", "")
+    return text.isascii() and len(text) <= MAX_NAMESPACE and letters.isalnum() and text[0].isalnum()
+
+
+@cache
+def _affine() -> re.Pattern[bytes]:
+    """Return what finds the one pair of braces in a name; compiled when the first key has braces."""
+    return re.compile(rb"[^{}]*\{([^{}]+)\}[^{}]*\Z")
 
 
 def _cut(raw: bytes) -> bytes:

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import ConfigurationError
 from staleproof.keys.ambient import ambient_value
 from staleproof.keys.formatters import FORMATTERS, SLOT, check
+from staleproof.records import Record
 from staleproof.texts import text
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\Z")
 
 
-class Field(NamedTuple):
+class Field(Record, frozen=True):
     """What stands between two braces of a template.
 
     Attributes:

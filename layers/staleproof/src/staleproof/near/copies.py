@@ -17,7 +17,6 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from staleproof.near.statistics import NearStatistics
 from staleproof.stores.orders import Order, order
 from staleproof.tags import ROOT, TagId
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from staleproof.clock import Instant
+    from staleproof.near.statistics import NearStatistics
     from staleproof.stores.bounds import Bounds
 
 EVICTED: Final = "evicted"
@@ -205,6 +205,8 @@ class Copies:
 
     def statistics(self) -> NearStatistics:
         """Return the counters."""
+        from staleproof.near.statistics import NearStatistics  # noqa: PLC0415 - when somebody asks
+
         return NearStatistics(
             **self.counted, inserted=self._inserted, copies=len(self.by_key), bytes=self.weight
         )

@@ -7,9 +7,10 @@ that is served is the policy's business; a hard invalidation leaves none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from staleproof.entry import TIMES_BYTES, Entry, decode, join_versions
+from staleproof.records import Record
 from staleproof.tags import TAG_ID_BYTES, VERSION_BYTES, current, ended_ms
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ SMALL: Final = 4_096
 """Bytes of an entry up to which a copy of its payload costs less than a view of it."""
 
 
-class Miss(NamedTuple):
+class Miss(Record, frozen=True):
     """No hit.
 
     Attributes:
@@ -44,7 +45,7 @@ class Miss(NamedTuple):
     since_ms: int | None = None
 
 
-class Partial(NamedTuple):
+class Partial(Record, frozen=True):
     """The entry carries tags that the read did not ask for: ask again, with all of the entry's own."""
 
     entry: Entry

@@ -22,10 +22,22 @@ from staleproof.ports.answers import (
     journal_place,
     observed,
 )
-from staleproof.ports.async_provider import AsyncProvider
-from staleproof.ports.follower import Follower
-from staleproof.ports.provider import Provider
-from staleproof.ports.publisher import AsyncPublisher, Publisher, Receipt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from staleproof.ports.async_provider import AsyncProvider
+    from staleproof.ports.follower import Follower
+    from staleproof.ports.provider import Provider
+    from staleproof.ports.publisher import AsyncPublisher, Publisher, Receipt
+
+_HOMES = {
+    "AsyncProvider": "async_provider",
+    "AsyncPublisher": "publisher",
+    "Follower": "follower",
+    "Provider": "provider",
+    "Publisher": "publisher",
+    "Receipt": "publisher",
+}
 
 __all__ = [
     "JOURNAL_HORIZON_MS",
@@ -50,3 +62,15 @@ __all__ = [
     "journal_place",
     "observed",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the module that *name* lives in, once (PEP 562): most of it is for type checkers alone."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - at first use
+
+    value: object = getattr(import_module(f"staleproof.ports.{home}"), name)
+    globals()[name] = value
+    return value

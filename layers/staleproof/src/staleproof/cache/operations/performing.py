@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import ConfigurationError
+from staleproof.records import Record
 
 if TYPE_CHECKING:
     from staleproof.ports.operations import Operation
 
 
-class Perform(NamedTuple):
+class Perform(Record, frozen=True):
     """Run an operation; the reply is the operation's."""
 
     operation: Operation
