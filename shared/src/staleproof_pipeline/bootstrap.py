@@ -132,10 +132,8 @@ def pipeline(
         for kind in (Translator, DueTranslator)
     )
     aftermath = Aftermath(deferrer, warmer=warmer, observer=observability, clock=clock)
-    applying = partial(Invalidator, providers=providers, dead_letters=dead_letters, pusher=pusher)
-    invalidator, later = (
-        applying(each, observer=observability, clock=clock, aftermath=aftermath) for each in (translator, due)
-    )
+    common = partial(Invalidator, observer=observability, clock=clock, aftermath=aftermath)
+    invalidator, later = (common(each, providers, dead_letters, pusher) for each in (translator, due))
     gaps = GapKeeper(translator, providers, pusher, clock=clock)
     return Pipeline(invalidator, observability, later, gaps, settings)
 
