@@ -186,7 +186,6 @@ class Face:
             nesting.switch(self.core.near, off=off)
 
     # --- calls -------------------------------------------------------------------------------------
-
     def call(
         self,
         key: str,

@@ -213,6 +213,10 @@ class Values(Serving):
         record = self.invalidation(keys=[key], superseded=True)
         return await self.run(updating.update(self.core, call, change, record))
 
+
+class Lasting(Values):
+    """How long single values live, and whether they do."""
+
     async def touch(
         self,
         key: str,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from staleproof.cache import asking, many, writing
 from staleproof.cache.asking import checked_values, distinct_keys, told
-from staleproof.cache.blocking.values import Values
+from staleproof.cache.blocking.values import Lasting
 from staleproof.cache.bulk import Bulk, Item, Progress, checked_items
 from staleproof.cache.commands import Scan
 from staleproof.cache.missing import MISSING
@@ -23,7 +23,7 @@ SCANNED = 500
 """Keys that one step of a scan looks at, about."""
 
 
-class Several(Values):
+class Several(Lasting):
     """Reading and writing many values. All of one call have the same tags, type and policy."""
 
     @overload

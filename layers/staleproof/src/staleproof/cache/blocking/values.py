@@ -211,6 +211,10 @@ class Values(Serving):
         record = self.invalidation(keys=[key], superseded=True)
         return self.run(updating.update(self.core, call, change, record))
 
+
+class Lasting(Values):
+    """How long single values live, and whether they do."""
+
     def touch(
         self,
         key: str,
