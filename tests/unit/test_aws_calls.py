@@ -14,11 +14,14 @@ import pytest
 from staleproof.aws import SecretCredentials, describe
 from staleproof.config import ParameterStore
 from staleproof.errors import MalformedEventError
+from staleproof.events import Change, Invalidate
 from staleproof.events.invalidation import Invalidation
+from staleproof.publishers import EventBridgePublisher, OutboxPublisher
 from staleproof_pipeline.dead_letter import DeadLetter
 from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
 from staleproof_pipeline.replication.eventbridge_link import EventBridgeLink
 from tests.architecture.tree import RINGS, Module, modules
+from tests.contract.publisher_stand import Bus, Table
 from tests.unit.aws_shapes import Recording, operations, services
 from tests.unit.elasticache_account import Account, datastore, group, user
 
@@ -136,8 +139,23 @@ def events() -> Recording:
     return client
 
 
+def announcements() -> Recording:
+    """An event with everything that it may have."""
+    bus = Bus()
+    publisher = EventBridgePublisher("shop", resources=["arn:aws:s3:::shop"], client=lambda: bus.client)
+    trace = "Root=1-67891233-abcdef012345678912345678;Sampled=1"
+    publisher.publish(Change.now("product", "modify", trace=trace), Invalidate.now("catalog"))
+    return bus.client
+
+
+def outbox() -> Recording:
+    table = Table()
+    OutboxPublisher("outbox", client=lambda: table.client).publish(Change.now("product", "modify"))
+    return table.client
+
+
 EXERCISES: dict[str, Callable[[], Recording]] = {
-    each.__name__: each for each in (parameters, secret, discovery, letters, events)
+    each.__name__: each for each in (parameters, secret, discovery, letters, events, announcements, outbox)
 }
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas of what is published: current, valid, as strict as the classes, and compatible with every release."""
+"""The JSON Schemas of what is published: current, valid, as strict as the classes, compatible with every release."""
 
 from __future__ import annotations
 
