@@ -100,6 +100,7 @@ def test_one_bad_invalidation_costs_its_neighbours_nothing(name: str) -> None:
         {"cause": {"changed_ms": -1}},
         {"id": "\ud800"},
         {"tags": ["\ud800"]},
+        {"\ud800": 1},
     ],
     ids=lambda change: next(iter(change)),
 )

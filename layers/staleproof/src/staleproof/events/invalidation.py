@@ -153,7 +153,7 @@ def convert(document: Any) -> Invalidation:
     """Read a wire form that some transport has already parsed from JSON; raises as `decode` does."""
     try:
         return _checked(msgspec.convert(document, Invalidation))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeEncodeError) as error:  # a name may hold half of a surrogate pair
         raise MalformedEventError(f"invalidation: {error}; send the JSON of schema {SCHEMA}") from error
 
 
