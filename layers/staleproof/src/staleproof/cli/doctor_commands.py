@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from staleproof.cli.doctor_patient import Patient
     from staleproof.providers.redis.exchange import Command
 
-KEYS = ("text", "other", "stream", "table", "ranks")
+KEYS = ("text", "other", "stream", "table", "ranks", "list")
 """What a probe writes; all of it goes within a minute, and is removed at the end."""
 
 WORDS = {"<script>": "return redis.call('GET', KEYS[1])", "<unknown>": "0" * 40, "<minute>": "60000"}
@@ -81,6 +81,72 @@ HDEL <table> g
 ZADD <ranks> 1 m
 ZRANGEBYSCORE <ranks> 0 1
 ZREMRANGEBYSCORE <ranks> 0 0""",
+        needed=False,
+    ),
+    Use(
+        "limits, locks, lists and filters",
+        """\
+TYPE <list>
+LPUSH <list> v
+LTRIM <list> 0 9
+LRANGE <list> 0 9
+XLEN <stream>
+SETBIT <text> 7 0
+GETBIT <text> 7""",
+        needed=False,
+    ),
+    Use("finding modules", "COMMAND INFO GET", needed=False),
+    Use(
+        "data structures",
+        """\
+EXISTS <number>
+INCRBY <number> 1
+INCRBYFLOAT <number> 0.5
+SETBIT <number> 0 0
+GETBIT <number> 0
+BITCOUNT <number>
+BITPOS <number> 1
+PFADD <sketch> m
+PFCOUNT <sketch>
+PFMERGE <sketch>
+LPUSH <row> a
+RPUSH <row> b c d
+LPOP <row>
+RPOP <row>
+LRANGE <row> 0 -1
+LTRIM <row> 0 1
+LLEN <row>
+LINDEX <row> 0
+HMGET <table> f
+HGETALL <table>
+HEXISTS <table> f
+HLEN <table>
+HINCRBY <table> n 1
+HINCRBYFLOAT <table> n 0.5
+SADD <members> a b
+SREM <members> b
+SISMEMBER <members> a
+SMISMEMBER <members> a
+SMEMBERS <members>
+SRANDMEMBER <members> 1
+SCARD <members>
+SSCAN <members> 0
+SPOP <members>
+ZINCRBY <ranks> 1 m
+ZSCORE <ranks> m
+ZMSCORE <ranks> m
+ZRANK <ranks> m
+ZREVRANK <ranks> m
+ZRANGE <ranks> 0 -1
+ZCOUNT <ranks> 0 1
+ZREM <ranks> n
+ZREMRANGEBYRANK <ranks> 9 9
+ZCARD <ranks>
+XLEN <stream>
+GEOADD <places> 1 2 m
+GEOPOS <places> m
+GEODIST <places> m m
+GEOSEARCH <places> FROMMEMBER m BYRADIUS 1 m""",
         needed=False,
     ),
     Use("durability='replicated'", "WAIT 0 1", needed=False),
