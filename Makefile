@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 # Tests wait more than they compute: for clocks, outages, elections. A class, or a module's functions, stay together with their servers.
 WORKERS     ?= 4
-PARALLEL    := -n $(WORKERS) --dist loadscope
+PARALLEL    := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # Asked of the shell: make's own functions take a space in the path for the end of a word.
 ROOT := $(shell cd "$$(dirname "$$(echo '$(MAKEFILE_LIST)' | sed 's/^ *//')")" && pwd)
