@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from staleproof.publishers.addresses import async_of, of
     from staleproof.publishers.async_kafka import AsyncKafkaPublisher
-    from staleproof.publishers.backoff import Pauses, backoff
+    from staleproof.publishers.backoff import Pauses, pauses
     from staleproof.publishers.eventbridge import AsyncEventBridgePublisher, EventBridgePublisher
     from staleproof.publishers.faces import AwaitingPublisher, BlockingPublisher
     from staleproof.publishers.kafka import KafkaPublisher
@@ -47,10 +47,10 @@ _HOMES = {
     "Pauses": "backoff",
     "RedisStreamsPublisher": "redis_streams",
     "async_of": "addresses",
-    "backoff": "backoff",
     "of": "addresses",
     "outbox_item": "outbox_route",
     "outbox_table": "outbox_route",
+    "pauses": "backoff",
 }
 
 __all__ = [
@@ -70,10 +70,10 @@ __all__ = [
     "Pauses",
     "RedisStreamsPublisher",
     "async_of",
-    "backoff",
     "of",
     "outbox_item",
     "outbox_table",
+    "pauses",
 ]
 
 

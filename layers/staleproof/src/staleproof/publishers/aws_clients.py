@@ -1,7 +1,7 @@
 """Clients of AWS services that try once, for both faces; `staleproof.publishers.delivery` is what tries again.
 
 Where they lead is said, in this order, by `endpoint_url`, by AWS's own variables (`AWS_ENDPOINT_URL`,
-`AWS_ENDPOINT_URL_EVENTS`), and by `LOCALSTACK_HOST` and `EDGE_PORT` where the package localstack-client is
+`AWS_ENDPOINT_URL_EVENTBRIDGE`), and by `LOCALSTACK_HOST` and `EDGE_PORT` where the package localstack-client is
 installed; else it is the service in the region.
 """
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 5.0
 MAX_CONNECTIONS = 32
+_IDS = {"events": "EVENTBRIDGE"}
+"""Services whose id, which names their variable, is not the name of their client."""
+
 LOCALSTACK = ("LOCALSTACK_HOST", "EDGE_PORT")
 _CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
@@ -89,7 +92,7 @@ def _where(service: str, region: str | None, endpoint_url: str | None) -> dict[s
 def localstack(service: str) -> str | None:
     """Return where a LocalStack has *service*, None if there is none, or AWS's own variables say where to go."""
     named = any(os.environ.get(name) for name in LOCALSTACK)
-    own = ("AWS_ENDPOINT_URL", f"AWS_ENDPOINT_URL_{service.upper()}")
+    own = ("AWS_ENDPOINT_URL", f"AWS_ENDPOINT_URL_{_IDS.get(service, service.upper())}")
     if not named or any(os.environ.get(name) for name in own):
         return None
     try:

@@ -38,7 +38,7 @@ class Pauses(NamedTuple):
         return min(self.longest, self.first * 2.0**number) * (0.5 + self.chance() / 2)
 
 
-def backoff(attempts: int = ATTEMPTS, first: float = FIRST, longest: float = LONGEST) -> Pauses:
+def pauses(attempts: int = ATTEMPTS, first: float = FIRST, longest: float = LONGEST) -> Pauses:
     """Return checked pauses; see `Pauses`.
 
     Raises:
