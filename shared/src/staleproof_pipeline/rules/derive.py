@@ -139,6 +139,8 @@ def _elements(rule: Rule, scope: Scope) -> list[Mapping[str, Any]]:
 def _rendered(
     derivations: Sequence[Derivation], rows: Sequence[_Row], change: ChangeEvent
 ) -> tuple[str, ...]:
+    if not derivations:
+        return ()
     wanted = [each for each in derivations if each.when is None or matches(each.when, change)]
     found = [
         _text(each.template, names)
@@ -155,11 +157,13 @@ def _rendered(
 
 
 def _text(template: Template, names: Mapping[str, Any]) -> str | None:
-    if any(find(field, names) is MISSING for field in template.fields):
-        return None
+    for field in template.fields:
+        if find(field, names) is MISSING:
+            return None
     try:
         text = template.render(names)
-        text.encode()
+        if not text.isascii():
+            text.encode()
     except ConfigurationError as error:
         raise FieldError(f"template {template.source!r}: {error}", template.source) from error
     except UnicodeEncodeError as error:
