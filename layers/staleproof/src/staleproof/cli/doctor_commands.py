@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from staleproof.cli.doctor_patient import Patient
     from staleproof.providers.redis.exchange import Command
 
-KEYS = ("text", "other", "stream", "table", "ranks", "list")
+KEYS = ("text", "other", "stream", "table", "ranks", "list", "members", "number", "sketch", "places")
 """What a probe writes; all of it goes within a minute, and is removed at the end."""
 
 WORDS = {"<script>": "return redis.call('GET', KEYS[1])", "<unknown>": "0" * 40, "<minute>": "60000"}
@@ -91,8 +91,8 @@ LPUSH <list> v
 LTRIM <list> 0 9
 LRANGE <list> 0 9
 XLEN <stream>
-SETBIT <text> 7 0
-GETBIT <text> 7""",
+SETBIT <number> 7 0
+GETBIT <number> 7""",
         needed=False,
     ),
     Use("finding modules", "COMMAND INFO GET", needed=False),
@@ -109,14 +109,14 @@ BITPOS <number> 1
 PFADD <sketch> m
 PFCOUNT <sketch>
 PFMERGE <sketch>
-LPUSH <row> a
-RPUSH <row> b c d
-LPOP <row>
-RPOP <row>
-LRANGE <row> 0 -1
-LTRIM <row> 0 1
-LLEN <row>
-LINDEX <row> 0
+LPUSH <list> a
+RPUSH <list> b c d
+LPOP <list>
+RPOP <list>
+LRANGE <list> 0 -1
+LTRIM <list> 0 1
+LLEN <list>
+LINDEX <list> 0
 HMGET <table> f
 HGETALL <table>
 HEXISTS <table> f
