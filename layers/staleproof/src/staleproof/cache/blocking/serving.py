@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from staleproof.cache import nesting, plans, reading, serving_many, writing
+from staleproof.cache import nesting, plans, reading
 from staleproof.cache.commands import FindEnd, Invalidate
 from staleproof.cache.drivers import Driver
 from staleproof.cache.face import DEFAULT_CODEC, Face
@@ -148,6 +148,8 @@ class Serving(Face):
         if self.core.off:
             loaded = loader(range(len(calls)))
             return [loaded.get(at, MISSING) for at in range(len(calls))]
+        from staleproof.cache import serving_many  # noqa: PLC0415 - where it is used
+
         return self.driver.run(serving_many.serve_many(self.core, calls), loader)
 
     def look(self, call: Call) -> Any:
@@ -164,6 +166,8 @@ class Serving(Face):
     def put_value(self, call: Call, value: Any) -> bool:
         """Invalidate the key of *call*, and store *value* as if loaded now; say whether it was stored."""
         self.apply(self.invalidation(keys=[call.key]))
+        from staleproof.cache import writing  # noqa: PLC0415 - where it is used
+
         return not self.core.off and self.driver.run(writing.put(self.core, call, value))
 
     def apply(self, record: Invalidation) -> None:

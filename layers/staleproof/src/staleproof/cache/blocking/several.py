@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from staleproof.cache import asking, many, writing
+from staleproof.cache import asking
 from staleproof.cache.asking import checked_values, distinct_keys, told
 from staleproof.cache.blocking.values import Lasting
-from staleproof.cache.bulk import Bulk, Item, Progress, checked_items
 from staleproof.cache.commands import Scan
 from staleproof.cache.missing import MISSING
 from staleproof.cache.storing import BATCH
@@ -15,6 +14,7 @@ from staleproof.cache.storing import BATCH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from staleproof.cache.bulk import Item, Progress
     from staleproof.policies.policy import Policy
 
 T = TypeVar("T")
@@ -39,6 +39,8 @@ class Several(Lasting):
         """Return what is cached of *keys*, by key; what is not there is left out."""
         wanted = distinct_keys(keys)
         calls = [self.call(key, tags, kind=kind) for key in wanted]
+        from staleproof.cache import many  # noqa: PLC0415 - where it is used
+
         found = self.run(many.get_many(self.core, calls))
         return {key: value for key, value in zip(wanted, found, strict=True) if value is not MISSING}
 
@@ -83,6 +85,8 @@ class Several(Lasting):
         policy: Policy | str | None = None,
     ) -> int:
         """Store *values* by key, as `put` stores one; return how many were stored."""
+        from staleproof.cache.bulk import Item  # noqa: PLC0415 - where it is used
+
         items = [Item(key, value, tags) for key, value in checked_values(values).items()]
         return self._put_items(items, policy, kind)
 
@@ -113,6 +117,8 @@ class Several(Lasting):
         Raises:
             ProviderError: the server did not take a batch; `on_progress` has told how far it came.
         """
+        from staleproof.cache.bulk import Bulk  # noqa: PLC0415 - where it is used
+
         bulk = Bulk(batch, rate, self.core.clock)
         for some in bulk.batches(items):
             bulk.done(some, self._put_items(some, policy))
@@ -124,9 +130,13 @@ class Several(Lasting):
     def _put_items(self, items: Sequence[Item], policy: Policy | str | None, kind: Any = Any) -> int:
         if not items or self.core.off:
             return 0
+        from staleproof.cache.bulk import checked_items  # noqa: PLC0415 - where it is used
+
         unique = checked_items(items)
         calls = [self.call(item.key, item.tags, policy, kind) for item in unique]
         record = self.invalidation(keys=[item.key for item in unique])
+        from staleproof.cache import writing  # noqa: PLC0415 - where it is used
+
         stored: int = self.run(writing.put_many(self.core, calls, [item.value for item in unique], record))
         return stored
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
-    from staleproof.ports import JournalId, JournalPage
+    from staleproof.ports import JournalId, JournalPage, Keys
     from staleproof.providers.redis.journal import JournalSteps
     from staleproof.providers.redis.steps import Step
 
@@ -45,3 +45,15 @@ class RedisFollower:
     def trim(self, horizon_ms: int) -> int:
         """See `Follower.trim`."""
         return self._run(lambda steps: steps.trim(horizon_ms))
+
+    def scan(self, cursor: str, limit: int) -> Keys:
+        """See `Provider.scan`."""
+        return self._run(lambda steps: steps.scan(cursor, limit))
+
+    def journal(self, cursor: JournalId, limit: int) -> JournalPage:
+        """See `Provider.journal`."""
+        return self._run(lambda steps: steps.journal(cursor, limit))
+
+    def journal_end(self) -> JournalId:
+        """See `Provider.journal_end`."""
+        return self._run(lambda steps: steps.journal_end())

@@ -7,7 +7,7 @@ clears (P6). One command answers both "what is new" and "did I miss anything".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import EventError
 from staleproof.events import invalidation as records
@@ -87,6 +87,16 @@ class JournalSteps(StructureSteps):
         opening = records.genesis(self.keys.namespace)
         (place,) = yield self._send([(("XADD", self.keys.journal, "*", "d", records.encode(opening)),)])
         return journal_id(place.decode(), opening.id)
+
+    @staticmethod
+    def placed(parts: Sequence[Invalidation], replies: Sequence[Any]) -> list[JournalId]:
+        """Return where *parts* lie, from the replies to `invalidate`, the last of which are the journal's."""
+        first = len(replies) - len(parts)
+        return [journal_id(replies[first + at].decode(), part.id) for at, part in enumerate(parts)]
+
+    def drop_guard(self) -> Any:
+        """Remove what lies in the guard's place and is none: a bump makes one without epoch, which is safe."""
+        return self._send([(("UNLINK", self.keys.guard),)])
 
     # --- links ---------------------------------------------------------------------------------------
 

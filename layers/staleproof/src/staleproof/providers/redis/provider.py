@@ -16,7 +16,6 @@ from staleproof.ports import (
     Deposit,
     JournalId,
     JournalPage,
-    Keys,
     Observed,
     Snapshot,
     Want,
@@ -245,18 +244,6 @@ class RedisProvider(RedisFollower):
     def perform(self, operation: Operation) -> Any:
         """See `Operator.perform`."""
         return self._run(Performance(operation))
-
-    def scan(self, cursor: str, limit: int) -> Keys:
-        """See `Provider.scan`."""
-        return self._run(lambda steps: steps.scan(cursor, limit))
-
-    def journal(self, cursor: JournalId, limit: int) -> JournalPage:
-        """See `Provider.journal`."""
-        return self._run(lambda steps: steps.journal(cursor, limit))
-
-    def journal_end(self) -> JournalId:
-        """See `Provider.journal_end`."""
-        return self._run(lambda steps: steps.journal_end())
 
     def lead_to_replicas(self) -> None:
         """Have connections made from now on not ask whether they lead to a primary."""

@@ -31,14 +31,13 @@ from staleproof.ports import (
     Begun,
     Claim,
     Deposit,
-    JournalId,
     Keys,
     Observed,
     Snapshot,
     Want,
-    journal_id,
 )
-from staleproof.providers.redis.exchange import Exchange, chunks, commands, packed_head, packed_names
+from staleproof.providers.redis.deposits import STAGED_TTL_MS, packed_deposit
+from staleproof.providers.redis.exchange import Exchange, chunks, commands, packed_names
 from staleproof.providers.redis.rotation import Rotation
 from staleproof.providers.redis.scripts import EXPIRE, GUARD, PROMOTE, RELEASE
 from staleproof.tags import VERSION_BYTES, current, is_version
@@ -65,9 +64,6 @@ MAX_ROW_DIGITS = 20
 MEMOISED_TAGS = 16
 """Tags of one read whose packed form is remembered; more of them seldom come again, and would hold memory."""
 
-STAGED_TTL_MS = 60_000
-"""How long a staged value without a time to live may wait for its promotion."""
-
 
 class Steps:
     """The steps for one keyspace."""
@@ -76,9 +72,7 @@ class Steps:
         self.keys = keys
         self._scripted = scripted
         # A read names the same tags again and again, and a hot key all of it: what they are in a command is memoised.
-        self._known_looks: Callable[[str, tuple[TagId, ...]], bytes] = lru_cache(maxsize=4_096)(
-            self._pack_look
-        )
+        self._known_looks: Callable[..., bytes] = lru_cache(maxsize=4_096)(self._pack_look)
         self._packed_versions: Callable[[tuple[TagId, ...]], bytes] = lru_cache(maxsize=16_384)(
             self._pack_versions
         )
@@ -215,7 +209,7 @@ class Steps:
         if self._scripted:
             replies = yield self._send((self._deposit(key, entry, ttl_ms, lease),))
         else:
-            replies = yield Exchange(self._packed_deposit(key, entry, ttl_ms, lease), 2)
+            replies = yield Exchange(packed_deposit(self.keys.entry(key), entry, ttl_ms, lease), 2)
         return bool(replies[1])
 
     def store_many(self, deposits: Sequence[Deposit]) -> Step[list[bool]]:
@@ -231,20 +225,6 @@ class Steps:
         keep = ("1", STAGED_TTL_MS) if not ttl_ms else ("0", ttl_ms)
         promote = self._call(PROMOTE, (self.keys.lease(key), name, staged), lease, keep[0])
         return ("SET", staged, entry, "PX", keep[1]), promote
-
-    def _packed_deposit(self, key: str, entry: bytes, ttl_ms: int, lease: bytes) -> bytes:
-        """Pack the same by hand, in half the time: SET, then EVALSHA, which the provider turns to EVAL if need be."""
-        name = self.keys.entry(key)
-        staged, size = name + b":s" + lease, len(name)
-        keep, life = (b"1", b"%d" % STAGED_TTL_MS) if not ttl_ms else (b"0", b"%d" % ttl_ms)
-        return b"".join((
-            b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(staged), staged, len(entry)),
-            entry,
-            b"\r\n$2\r\nPX\r\n$%d\r\n%b\r\n" % (len(life), life),
-            _PROMOTE,
-            b"$%d\r\n%b:l\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (size + 2, name, size, name, len(staged), staged),
-            b"$%d\r\n%b\r\n$1\r\n%b\r\n" % (len(lease), lease, keep),
-        ))  # fmt: skip
 
     def expire(self, key: str, seen_ms: int, expires_ms: int, ttl_ms: int) -> Step[bool]:
         """See `Provider.expire`."""
@@ -282,19 +262,6 @@ class Steps:
             raw = records.encode(part)
             packed.append(self._append % (len(raw), raw))
         return Exchange(b"".join(packed), len(packed))
-
-    @staticmethod
-    def placed(parts: Sequence[Invalidation], replies: Sequence[Any]) -> list[JournalId]:
-        """Return where *parts* lie, from the replies to `invalidate`, the last of which are the journal's."""
-        first = len(replies) - len(parts)
-        return [journal_id(replies[first + at].decode(), part.id) for at, part in enumerate(parts)]
-
-    def drop_guard(self) -> Any:
-        """Remove what lies in the guard's place and is none: a bump makes one without epoch, which is safe."""
-        return self._send([(("UNLINK", self.keys.guard),)])
-
-
-_PROMOTE = packed_head("EVALSHA", PROMOTE.digest, 3, more=5)
 
 
 def _all_tags(claims: Sequence[Claim]) -> list[TagId]:
