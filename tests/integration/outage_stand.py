@@ -168,7 +168,9 @@ class Reader:
         if stale > before[0]:
             self.fell_back[phase] += 1
             bound = self.policy.stale_if_error
-            if not self.outage.began <= time.monotonic() or began > self.outage.ended + self._cooldown:
+            # On a busy machine a server that is there may be late, too: then it has not answered.
+            elsewhen = self.outage.began > time.monotonic() or began > self.outage.ended + self._cooldown
+            if elsewhen and unanswered == before[1]:
                 self._note(phase, key, value, -1, began)
         if unanswered == before[1] and phase == "after" and self.recovered is None:
             self.recovered = began - self.outage.ended

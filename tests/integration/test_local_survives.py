@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,13 @@ def storm() -> Iterator[Storm]:
 def kill_functions(stack: TwoRegions, name: str) -> int:
     """`kill -9` every process of a function of *stack*; return how many there were."""
     below = [each.pid for each in descendants(stack.supervisor.pid)]
-    found = [pid for pid in below if f":function:{name}\0" in Path(f"/proc/{pid}/cmdline").read_text()]
-    for pid in found:
-        os.kill(pid, signal.SIGKILL)
-    return len(found)
+    killed = 0
+    for pid in below:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended by itself meanwhile
+            if f":function:{name}\0" in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+    return killed
 
 
 def test_killed_functions_lose_nothing(storm: Storm) -> None:
