@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from staleproof_pipeline.commands.printing import as_json
-from staleproof_pipeline.commands.rules_examples import coverage, test
-from staleproof_pipeline.commands.rules_explain import explain
-from staleproof_pipeline.commands.rules_lint import lint
+from staleproof_pipeline.cli.printing import as_json
+from staleproof_pipeline.cli.rules_examples import coverage, test
+from staleproof_pipeline.cli.rules_explain import explain
+from staleproof_pipeline.cli.rules_lint import lint
 from staleproof_pipeline.rules import loader
 
 EXAMPLES = """\b

@@ -10,7 +10,7 @@ import click
 
 from staleproof.errors import EventError
 from staleproof_pipeline.change import ChangeEvent
-from staleproof_pipeline.commands.printing import as_json, console, table
+from staleproof_pipeline.cli.printing import as_json, console, table
 from staleproof_pipeline.rules import checking, given, loader
 from staleproof_pipeline.rules.explain import explain
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from staleproof_pipeline.commands.printing import as_json, console, table
+from staleproof_pipeline.cli.printing import as_json, console, table
 from staleproof_pipeline.rules import loader
 from staleproof_pipeline.rules.finding import Severity
 from staleproof_pipeline.rules.lint import lint as find

@@ -12,7 +12,7 @@ import msgspec
 
 from staleproof.errors import ConfigurationError
 from staleproof_pipeline.change import ChangeEvent
-from staleproof_pipeline.commands.printing import as_json, console, table
+from staleproof_pipeline.cli.printing import as_json, console, table
 from staleproof_pipeline.merging import Home
 from staleproof_pipeline.rules import given, loader
 from staleproof_pipeline.rules.explain import explain as explained

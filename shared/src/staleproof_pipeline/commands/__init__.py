@@ -1,1 +1,0 @@
-"""Subcommands of `staleproof` that the pipeline brings, by entry points of the group `staleproof.commands`."""
