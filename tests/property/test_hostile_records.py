@@ -10,6 +10,7 @@ import pytest
 from staleproof.errors import EventError
 from staleproof_pipeline import bounds
 from staleproof_pipeline.change import shown
+from staleproof_pipeline.dead_letter import assemble, bodies
 from staleproof_pipeline.errors import UnforeseenEventError
 from staleproof_pipeline.report import Outcome
 from staleproof_pipeline.rules import loader
@@ -85,6 +86,8 @@ def check(source: RecordSource, batch: list[Any]) -> dict[str, int]:
         assert (each.error is None) == (each.outcome is not Outcome.DEAD_LETTERED)
         assert each.error is None or isinstance(each.error, EventError)
         assert not isinstance(each.error, UnforeseenEventError), (str(each.error)[:500], shown(raw, 2_000))
+    for letter in made.dead_letters.letters:
+        assert assemble(bodies(letter)).id == letter.id  # it can be written, and read again
     for invalidation in made.journal():
         bounds.checked(invalidation)
     return counts

@@ -30,6 +30,11 @@ MAX_ERROR = 2_048
 MAX_LETTER = 64 * 1_024 * 1_024
 """Bytes that `assemble` unpacks at most; an invocation's payload has 6 MB."""
 
+DEEPEST = 200
+"""Levels of a payload that are kept where JSON's own writer gives up, which is at about a thousand."""
+WIDEST = 4_096
+"""Bits of a whole number that are written as digits there."""
+
 
 class DeadLetter(NamedTuple):
     """One of them.
@@ -165,7 +170,28 @@ def _position(record: Any) -> str:
 
 def _json(document: Any) -> str:
     # ASCII only: a queue refuses some characters, and JSON escapes them all. What is no JSON is told by its repr.
-    return json.dumps(document, separators=(",", ":"), default=repr)
+    try:
+        return json.dumps(document, separators=(",", ":"), default=repr)
+    except (
+        TypeError,
+        ValueError,
+        RecursionError,
+    ):  # a letter that cannot be written would block its shard for ever
+        return json.dumps(_writable(document, 0), separators=(",", ":"), default=repr)
+
+
+def _writable(value: Any, depth: int) -> Any:
+    """Return *value* as JSON can hold it: names as texts, numbers of thousands of digits in hex, nothing too deep."""
+    if isinstance(value, dict | list) and depth == DEEPEST:
+        return shown(value, MAX_ERROR)
+    if isinstance(value, dict):
+        return {
+            name if isinstance(name, str) else shown(name): _writable(each, depth + 1)
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_writable(each, depth + 1) for each in value]
+    return hex(value) if isinstance(value, int) and value.bit_length() > WIDEST else value
 
 
 def _base64(raw: bytes) -> str:
