@@ -202,9 +202,18 @@ def _links(settings: Settings) -> list[Link]:
 
 
 def _client(service: str, region: str) -> Any:
-    """A boto3 client that gives up early: what it was asked for is safe in the stream or in the journal."""
+    """A boto3 client that gives up early: what it was asked for is safe in the stream or in the journal.
+
+    It leads to where AWS's own variables say (`AWS_ENDPOINT_URL`), or those of a LocalStack.
+    """
     import boto3  # noqa: PLC0415 - a cold start without poison and peers does not pay for it
     from botocore.config import Config  # noqa: PLC0415
 
+    from staleproof.publishers.aws_clients import localstack  # noqa: PLC0415
+
     config = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "max_attempts": 2})
-    return boto3.client(service, region_name=region, config=config)
+    return boto3.client(service, region_name=region, config=config, endpoint_url=localstack(service))
+
+
+client = _client
+"""The clients that the pipeline makes, for whoever reads a source beside it."""

@@ -18,6 +18,7 @@ and rules are never a dimension, for their number has no bound.
 from __future__ import annotations
 
 import functools
+import os
 import traceback
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -64,6 +65,8 @@ class Observability:
         logger: writes JSON lines.
         metrics: collects and writes EMF.
         tracer: wraps the handler in an X-Ray segment.
+        service: what this is called where the environment does not say it.
+        samples: values of one metric that a batch adds at most.
     """
 
     def __init__(
@@ -73,9 +76,13 @@ class Observability:
         logger: Logger | None = None,
         metrics: Metrics | None = None,
         tracer: Tracer | None = None,
+        service: str | None = None,
+        samples: int = MAX_SAMPLES,
     ) -> None:
-        self.logger = logger or Logger()
-        self._metrics = metrics or Metrics(namespace=NAMESPACE)
+        service = service if "POWERTOOLS_SERVICE_NAME" not in os.environ else None
+        self.logger = logger or Logger(service=service)
+        self._metrics = metrics or Metrics(namespace=NAMESPACE, service=service)
+        self._samples = samples
         self._metrics.set_default_dimensions(region=region)
         self._tracer = tracer or Tracer(auto_patch=False)
         self._told: set[str] = set()
@@ -106,7 +113,7 @@ class Observability:
         counts = report.counts()
         for outcome, name in _NAMES.items():
             self._count(name, counts[outcome])
-        for lag in _sampled(lags_ms):
+        for lag in _sampled(lags_ms, self._samples):
             self._metrics.add_metric("InvalidationLag", MetricUnit.Milliseconds, lag)
         for each in _notable(report):
             told = {"outcome": each.outcome.value, "source": source, **_told(each)}
@@ -239,8 +246,8 @@ def _fault(error: Exception | None) -> BaseException | None:
     return error.__cause__ if isinstance(error, (UnforeseenEventError, DeliveryError)) else None
 
 
-def _sampled(lags_ms: Sequence[int]) -> list[int]:
-    """At most `MAX_SAMPLES` of *lags_ms*, the largest always."""
+def _sampled(lags_ms: Sequence[int], most: int) -> list[int]:
+    """At most *most* of *lags_ms*, the largest always."""
     ordered = sorted(lags_ms, reverse=True)
-    step = -(-len(ordered) // MAX_SAMPLES) or 1
+    step = -(-len(ordered) // most) or 1
     return ordered[::step]

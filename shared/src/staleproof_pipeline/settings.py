@@ -134,21 +134,24 @@ class Settings(BaseModel):
     journal_horizon: Seconds = 900.0
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the variables.
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, *, given: Mapping[str, str | None] | None = None
+    ) -> Self:
+        """Read the variables; what is *given* by field goes before them.
 
         Raises:
             ConfigurationError: one is missing or wrong; it names the variable, the value and the fix.
         """
         env = os.environ if environ is None else environ
-        given = {
+        found = {
             name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())
         }
-        given.setdefault("region", env.get("AWS_REGION", ""))
+        found.update({name: each for name, each in (given or {}).items() if each is not None})
+        found.setdefault("region", env.get("AWS_REGION", ""))
         try:
-            settings = cls.model_validate({name: value for name, value in given.items() if value})
+            settings = cls.model_validate({name: value for name, value in found.items() if value})
         except ValidationError as error:
-            raise ConfigurationError("\n".join(_told(detail, given) for detail in error.errors())) from error
+            raise ConfigurationError("\n".join(_told(detail, found) for detail in error.errors())) from error
         if settings.peers:
             settings.require("bus")
         if settings.region in settings.peers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import ConfigurationError
 from staleproof_pipeline.consuming.stream_feed import BLOCK, StreamFeed
@@ -13,7 +13,11 @@ from staleproof_pipeline.consuming.stream_group import Address, StreamGroup
 from staleproof_pipeline.consuming.stream_line import StreamLine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from staleproof.clock import Clock
+    from staleproof_pipeline.consuming.dynamodb_feed import DynamoDbFeed
+    from staleproof_pipeline.consuming.kafka_feed import KafkaFeed
     from staleproof_pipeline.settings import Settings
 
 
@@ -21,6 +25,65 @@ def consumer_name() -> str:
     """Return a name that no other consumer has, by which people find the process: its host, its id, and a nonce."""
     host = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "").rpartition("]")[2] or socket.gethostname()
     return f"{host[:64]}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def kafka_feed(
+    settings: Settings,
+    clock: Clock,
+    *,
+    servers: Sequence[str],
+    topics: Sequence[str],
+    options: dict[str, Any],
+    count: int = 500,
+    latest: bool = False,
+) -> KafkaFeed:
+    """Return the feed of Kafka topics; *options* are further ones of the client library."""
+    from staleproof_pipeline.consuming.kafka_feed import KafkaFeed, consumer_of  # noqa: PLC0415 - an extra
+    from staleproof_pipeline.sources import kafka  # noqa: PLC0415
+
+    return KafkaFeed(
+        lambda: consumer_of(servers, settings.stream_group, latest=latest, options=options),
+        topics,
+        count=count,
+        source=kafka.source(kafka.Reading(tombstones=settings.kafka_tombstones)),
+        clock=clock,
+    )
+
+
+def dynamodb_feed(
+    settings: Settings,
+    clock: Clock,
+    *,
+    client: Any,
+    stream_arn: str,
+    pause: Callable[[float], object],
+    consumer: str = "",
+    count: int = 500,
+    latest: bool = False,
+) -> DynamoDbFeed:
+    """Return the feed of a DynamoDB stream; how far it has come is kept on the cache's server.
+
+    Raises:
+        ConfigurationError: the cache is no server.
+    """
+    from staleproof_pipeline.consuming.dynamodb_feed import DynamoDbFeed  # noqa: PLC0415
+    from staleproof_pipeline.consuming.shard_ledger import ShardLedger, keys  # noqa: PLC0415
+
+    name = f"{settings.stream_group}:{stream_arn}"
+    line = _line(settings, settings.cache_url, keys(name)[0])
+    ledger = ShardLedger(line, name, consumer or consumer_name(), clock=clock)
+    return DynamoDbFeed(client, stream_arn, ledger, pause=pause, count=count, latest=latest, clock=clock)
+
+
+def _line(settings: Settings, url: str, key: bytes) -> StreamLine:
+    from staleproof import aws  # noqa: PLC0415
+
+    if url.startswith("memory://"):
+        raise ConfigurationError(
+            "memory:// has no streams and keeps no positions; set STALEPROOF_CACHE_URL, or STALEPROOF_STREAM_URL for a "
+            "Redis stream, to a server"
+        )
+    return StreamLine(lambda: aws.connections(url, timeout=settings.timeout), key, settings.timeout + BLOCK)
 
 
 def stream_feed(
@@ -37,19 +100,10 @@ def stream_feed(
     Raises:
         ConfigurationError: they name a server that has no streams.
     """
-    from staleproof import aws  # noqa: PLC0415
-
-    stream = settings.stream
-    url = settings.stream_url or settings.cache_url
-    if url.startswith("memory://"):
-        raise ConfigurationError(
-            "STALEPROOF_STREAM_URL is not set, and memory:// has no streams; set it to a server"
-        )
-    line = StreamLine(
-        lambda: aws.connections(url, timeout=settings.timeout), stream.encode(), settings.timeout + BLOCK
-    )
+    stream = settings.stream.encode()
+    line = _line(settings, settings.stream_url or settings.cache_url, stream)
     name = consumer or consumer_name()
-    group = StreamGroup(line, Address(stream.encode(), settings.stream_group.encode(), name.encode()))
+    group = StreamGroup(line, Address(stream, settings.stream_group.encode(), name.encode()))
     return StreamFeed(
         group, line, count=count, idle=settings.stream_idle, deliveries=deliveries, latest=latest, clock=clock
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from staleproof_pipeline.observability import Observability
 from staleproof_pipeline.report import Outcome
@@ -22,12 +22,13 @@ class PlainObservability(Observability):
 
     Args:
         region: this region.
-        out: where lines go.
+        out: where lines go, standard error by default.
+        options: of `Observability`.
     """
 
-    def __init__(self, region: str, *, out: TextIO = sys.stderr) -> None:
-        super().__init__(region)
-        self._out = out
+    def __init__(self, region: str, *, out: TextIO | None = None, **options: Any) -> None:
+        super().__init__(region, **options)
+        self._out = out or sys.stderr
         self._said: set[str] = set()
 
     def tell(self, text: str) -> None:

@@ -41,6 +41,7 @@ class Worker:
         flush: writes metrics; called now and then, and at the end.
         clock: the source of time.
         attempts: how often what is refused is tried.
+        stop: set to stop it; its own by default.
     """
 
     def __init__(
@@ -51,8 +52,9 @@ class Worker:
         flush: Callable[[], object] = lambda: None,
         clock: Clock = SYSTEM_CLOCK,
         attempts: int = ATTEMPTS,
+        stop: threading.Event | None = None,
     ) -> None:
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._feed = feed
         self._flush = flush
         self._clock = clock
@@ -64,7 +66,7 @@ class Worker:
             pipeline.invalidator,
             pipeline.gaps,
             observer=pipeline.observability,
-            pause=self._pause,
+            pause=self.pause,
             clock=clock,
             attempts=attempts,
         )
@@ -90,6 +92,10 @@ class Worker:
     def stop(self) -> None:
         """Let the loop finish what it is doing, and end."""
         self._stop.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait so many seconds, or less if it is to stop."""
+        self._stop.wait(seconds)
 
     def stop_by_signals(self) -> None:
         """Have SIGTERM and SIGINT call `stop`, and a second one end the process."""
@@ -127,6 +133,3 @@ class Worker:
         if now - self._flushed_at >= METRICS_EVERY:
             self._flushed_at = now
             self._flush()
-
-    def _pause(self, seconds: float) -> None:
-        self._stop.wait(seconds)

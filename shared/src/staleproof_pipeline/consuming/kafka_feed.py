@@ -1,0 +1,262 @@
+"""The feed of Kafka topics: a member of a consumer group, which spreads partitions over its members.
+
+Theory of operation. Offsets are committed by hand, after their records were dealt with and before more are taken, so a
+death repeats at most one batch. When partitions are taken away, what is owed for them is committed first; what is dealt
+with afterwards is not committed, and whoever has the partition now does it again. While nothing can be applied the
+partitions are paused and polled, so that the group does not think this member dead. Holes between offsets are usual
+(transactions, compaction); changes are lost only if the log begins behind the next offset, which is asked when a
+partition arrives and when there is a hole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from staleproof.clock import SYSTEM_CLOCK
+from staleproof.errors import ConfigurationError, ProviderRejectedError, ProviderUnavailableError
+from staleproof_pipeline.consuming.feed import Gap, Progress, Taken
+from staleproof_pipeline.mappings import KAFKA
+from staleproof_pipeline.report import Outcome
+from staleproof_pipeline.sources import kafka
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from staleproof.clock import Clock
+    from staleproof_pipeline.report import RecordOutcome
+    from staleproof_pipeline.sources import RecordSource
+
+LEAVE_SECONDS = 5.0
+
+
+class KafkaFeed:
+    """A `Feed`.
+
+    Args:
+        make: makes the client's consumer, of no topic yet.
+        topics: what to subscribe to.
+        count: records of a batch.
+        source: reads a record.
+        clock: the source of time.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        topics: Sequence[str],
+        *,
+        count: int = 500,
+        source: RecordSource = kafka.SOURCE,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.source = source
+        self.order = KAFKA.order
+        self._make = make
+        self._topics = list(topics)
+        self._count = count
+        self._clock = clock
+        self._consumer: Any = None
+        self._taken: list[tuple[Any, int]] = []
+        self._next: dict[Any, int] = {}
+        self._owed: dict[Any, int] = {}
+        self._gaps: list[Gap] = []
+        self._progress = Progress()
+
+    def take(self, wait: float) -> Taken:
+        """See `Feed.take`."""
+        with translated():
+            consumer = self._opened()
+            self._commit()
+            pages = consumer.poll(timeout_ms=round(wait * 1_000), max_records=self._count)
+            for partition, page in pages.items():
+                self._look_for_hole(partition, page[0].offset)
+            found = [each for page in pages.values() for each in page]
+            self._taken = [(partition, each.offset) for partition, page in pages.items() for each in page]
+            self._progress = self._seen(found)
+            gaps, self._gaps = self._gaps, []
+            return Taken([kafka.record(each) for each in found], gaps=gaps)
+
+    def settle(self, records: Sequence[Any], outcomes: Sequence[RecordOutcome]) -> None:
+        """See `Feed.settle`."""
+        stopped: set[Any] = set()
+        for (partition, offset), outcome in zip(self._taken, outcomes, strict=True):
+            if outcome.outcome is Outcome.FAILED:
+                stopped.add(partition)
+            if partition in stopped or partition not in self._next:
+                continue
+            self._owed[partition] = self._next[partition] = offset + 1
+        del records
+        self._taken = []
+
+    def closed_gaps(self) -> None:
+        """See `Feed.closed_gaps`: the offsets behind a gap are committed with its records."""
+
+    def keep(self) -> None:
+        """See `Feed.keep`."""
+        with translated():
+            assigned = self._consumer.assignment()
+            self._consumer.pause(*assigned)
+            for partition, page in self._consumer.poll(timeout_ms=0).items():
+                self._consumer.seek(partition, page[0].offset)  # it arrived meanwhile
+            self._consumer.resume(*(self._consumer.assignment() & assigned))
+
+    def progress(self) -> Progress:
+        """See `Feed.progress`."""
+        return self._progress
+
+    def close(self) -> None:
+        """See `Feed.close`."""
+        if self._consumer is None:
+            return
+        try:
+            with translated():
+                self._commit()
+        except (ProviderUnavailableError, ProviderRejectedError):
+            pass  # whoever comes next does it again
+        finally:
+            self._consumer.close(autocommit=False, timeout_ms=round(LEAVE_SECONDS * 1_000))
+            self._consumer = None
+
+    # --- the group ----------------------------------------------------------------------------------
+
+    def assigned(self, partitions: Iterable[Any]) -> None:
+        """Partitions arrived: see where they stand, and whether their logs still begin before that."""
+        arrived = list(partitions)
+        beginnings = self._consumer.beginning_offsets(arrived) if arrived else {}
+        for partition in arrived:
+            committed = self._consumer.committed(partition)
+            if (
+                committed is None
+            ):  # nobody has read it: remember where we begin, or a restart might begin later
+                self._next[partition] = self._owed[partition] = self._consumer.position(partition)
+                continue
+            self._next[partition] = committed
+            self._tell_gap(partition, committed, beginnings[partition])
+
+    def revoked(self, partitions: Iterable[Any]) -> None:
+        """Partitions go: commit what is owed for them, while we may."""
+        try:
+            with translated():
+                self._commit()
+        except (ProviderUnavailableError, ProviderRejectedError):
+            pass
+        self.lost(partitions)
+
+    def lost(self, partitions: Iterable[Any]) -> None:
+        """Partitions are another member's."""
+        for partition in partitions:
+            self._next.pop(partition, None)
+            self._owed.pop(partition, None)
+
+    def _opened(self) -> Any:
+        if self._consumer is None:
+            self._consumer = self._make()
+            self._consumer.subscribe(topics=self._topics, listener=_listener(self))
+        return self._consumer
+
+    def _commit(self) -> None:
+        from kafka.errors import CommitFailedError, RebalanceInProgressError  # noqa: PLC0415
+        from kafka.structs import OffsetAndMetadata  # noqa: PLC0415
+
+        owed, self._owed = self._owed, {}
+        if not owed:
+            return
+        try:
+            self._consumer.commit({each: OffsetAndMetadata(offset, "", -1) for each, offset in owed.items()})
+        except (CommitFailedError, RebalanceInProgressError):
+            return  # the group went on without us: what we dealt with comes again, to us or to another member
+        except BaseException:
+            self._owed = {**owed, **self._owed}
+            raise
+
+    # --- gaps ---------------------------------------------------------------------------------------
+
+    def _look_for_hole(self, partition: Any, first: int) -> None:
+        expected = self._next.get(partition)
+        if expected is not None and first > expected:
+            self._tell_gap(partition, expected, self._consumer.beginning_offsets([partition])[partition])
+
+    def _tell_gap(self, partition: Any, expected: int, beginning: int) -> None:
+        if beginning > expected:
+            told = (
+                f"topic {partition.topic!r}, partition {partition.partition}: the log begins at {beginning}"
+            )
+            self._gaps.append(Gap(beginning - expected, f"{told}, and {expected} is next"))
+            self._next[partition] = beginning
+
+    def _seen(self, found: Sequence[Any]) -> Progress:
+        ends = [(each, self._consumer.highwater(each)) for each in self._next]
+        places = {**self._next, **{partition: offset + 1 for partition, offset in self._taken}}
+        known = [max(0, end - places[each]) for each, end in ends if end is not None]
+        age = max(0, round(self._clock.wall() * 1_000) - found[-1].timestamp) if found else 0
+        return Progress(sum(known) if known else None, len(found), age)
+
+
+def _listener(feed: KafkaFeed) -> Any:
+    from kafka.consumer.subscription_state import ConsumerRebalanceListener  # noqa: PLC0415
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc, unused-ignore]
+        """Hears what the group gives and takes, inside of a poll."""
+
+        def on_partitions_revoked(self, revoked: Any) -> None:
+            feed.revoked(revoked)
+
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            feed.assigned(assigned)
+
+        def on_partitions_lost(self, lost: Any) -> None:
+            feed.lost(lost)
+
+    return Listener()
+
+
+def translated() -> AbstractContextManager[None]:
+    """Return a block in which errors of the client become ours."""
+    from contextlib import contextmanager  # noqa: PLC0415
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        from kafka import errors  # noqa: PLC0415
+
+        try:
+            yield
+        except errors.KafkaConfigurationError:
+            raise
+        except (errors.SaslAuthenticationFailedError, errors.AuthorizationError) as error:
+            raise ProviderRejectedError(
+                f"kafka refused: {error}; check credentials and access lists"
+            ) from error
+        except (errors.KafkaError, OSError) as error:
+            raise ProviderUnavailableError(f"kafka: {type(error).__name__}: {error}; retry") from error
+
+    return block()
+
+
+def consumer_of(servers: Sequence[str], group: str, *, latest: bool, options: dict[str, Any]) -> Any:
+    """Return the client's consumer; *options* are further ones of the client library.
+
+    Raises:
+        ConfigurationError: the extra is not installed, or an option is ours or unknown.
+        ProviderUnavailableError: no broker answers.
+    """
+    try:
+        from kafka import KafkaConsumer  # noqa: PLC0415
+        from kafka.errors import KafkaConfigurationError  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError("reading Kafka needs kafka-python; install staleproof[kafka]") from error
+    ours: dict[str, Any] = {
+        "bootstrap_servers": list(servers),
+        "group_id": group,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "latest" if latest else "earliest",
+    }
+    if taken := sorted(ours.keys() & options.keys()):
+        raise ConfigurationError(f"{taken[0]} is set by the worker; leave it out of the Kafka options")
+    try:
+        with translated():
+            return KafkaConsumer(
+                **{"isolation_level": "read_committed", "bootstrap_timeout_ms": 10_000, **options, **ours}
+            )
+    except (AssertionError, KafkaConfigurationError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"Kafka options: {error}") from error
