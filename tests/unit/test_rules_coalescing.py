@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from staleproof.clock import Instant, ManualClock
+from staleproof.errors import CacheError, ProviderUnavailableError
+from staleproof.events.invalidation import decode
+from staleproof.providers.memory import MemoryProvider
 from staleproof_pipeline.aftermath import Aftermath
+from staleproof_pipeline.dead_letter import MemoryDeadLetters
 from staleproof_pipeline.deferral import DUE, DueTranslator, MemoryDeferrer
 from staleproof_pipeline.errors import DeliveryError
 from staleproof_pipeline.followups import Coalesced, Deferred, FollowUps
 from staleproof_pipeline.invalidation import Invalidator
+from staleproof_pipeline.providers import Providers
 from staleproof_pipeline.replication.push import Pusher
 from staleproof_pipeline.report import Outcome
 from staleproof_pipeline.rules import loader
@@ -21,6 +26,11 @@ from staleproof_pipeline.rules.coalescing import MemoryWindows, Verdict, Window,
 from staleproof_pipeline.sources import dynamodb_streams
 from staleproof_pipeline.translation import Translated, Translator
 from tests.unit.change_records import HOME, World, invalidation, record, world
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from staleproof.events import Invalidation
 
 WIDTH = 500
 HOT = """
@@ -236,6 +246,83 @@ def test_a_leading_edge_that_fails_opens_no_window() -> None:
 
     assert sorted(errors) == [0, 1]
     assert aftermath.settle([asked]).asked[0].invalidations == (invalidation(1),)
+
+
+class Shaky(MemoryProvider):
+    """A server, or a queue, that is away now and then; *log* has what was applied."""
+
+    def __init__(self, log: list[tuple[str, str]], clock: ManualClock) -> None:
+        super().__init__("flights", clock=clock)
+        self.log = log
+        self.away = False
+        self.full = False
+        self.kept = MemoryDeferrer(clock=clock)
+
+    def invalidate(self, invalidations: Sequence[Invalidation]) -> list[str]:
+        if self.away:
+            raise ProviderUnavailableError("away; retry")
+        places = super().invalidate(invalidations)
+        self.log += [("applied", tag) for each in invalidations for tag in each.tags]
+        return places
+
+    def defer(self, items: Sequence[Deferred]) -> list[CacheError | None]:
+        return [DeliveryError("full") for _ in items] if self.full else self.kept.defer(items)
+
+
+class Step(NamedTuple):
+    """A batch: which flights changed, how much later it is, and what is away meanwhile."""
+
+    flights: list[int]
+    later_ms: int
+    away: bool
+    full: bool
+
+
+steps = st.builds(
+    Step,
+    st.lists(st.integers(1, 3), max_size=4),
+    st.sampled_from([0, 50, 200, 400, 600]),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(st.lists(steps, min_size=1, max_size=12))
+def test_whatever_is_away_every_change_has_an_invalidation_after_it(played: list[Step]) -> None:
+    """Servers and queues that fail, redeliveries, batches and windows: no tag keeps what its last change made stale."""
+    log: list[tuple[str, str]] = []
+    clock = ManualClock()
+    shaky = Shaky(log, clock)
+    pipeline, later = (_invalidator(kind, shaky, clock) for kind in (Translator, DueTranslator))
+    waiting: list[Any] = []
+    for step in [*played, Step([], 1_000, away=False, full=False), Step([], 1_000, away=False, full=False)]:
+        clock.advance(step.later_ms / 1_000)
+        shaky.away, shaky.full = step.away, step.full
+        waiting += [record(number) for number in step.flights]
+        log += [("changed", f"flight:f{number}") for number in step.flights]
+        report = pipeline.apply(waiting, dynamodb_streams.SOURCE)
+        waiting = [each for each, told in zip(waiting, report.outcomes, strict=True) if told.error]
+        due = shaky.kept.due()
+        again = later.apply(due, DUE)
+        failed = [each for each, told in zip(due, again.outcomes, strict=True) if told.error]
+        shaky.kept.defer([Deferred(decode(each), 0) for each in failed])
+
+    assert waiting == []
+    for tag in {tag for event, tag in log if event == "changed"}:
+        last = max(at for at, each in enumerate(log) if each == ("changed", tag))
+        assert ("applied", tag) in log[last:]
+
+
+def _invalidator(kind: type[Translator], shaky: Shaky, clock: ManualClock) -> Invalidator:
+    providers = Providers(lambda _: shaky)
+    return Invalidator(
+        kind(loader.loads(HOT), HOME, "flights", clock=clock),
+        providers,
+        MemoryDeadLetters(),
+        Pusher([], providers, HOME),
+        clock=clock,
+        aftermath=Aftermath(shaky, clock=clock),
+    )
 
 
 def test_a_delayed_rule_invalidates_twice() -> None:
