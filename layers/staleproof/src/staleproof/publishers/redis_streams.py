@@ -13,7 +13,6 @@ from redis import Redis, RedisCluster
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
@@ -67,7 +66,7 @@ class RedisStreamsPublisher(BlockingPublisher):
 
     def _connect(self) -> Any:
         make: Any = RedisCluster if self._address.clustered else Redis
-        return connecting(make, self._address, self._timeout, Retry(NoBackoff(), 0))
+        return connecting(make, self._address, self._timeout, Retry)
 
     def send(self, messages: Sequence[Message]) -> list[Receipt]:
         """See `Publisher.send`."""
@@ -122,7 +121,7 @@ class AsyncRedisStreamsPublisher(AwaitingPublisher):
 
     def _connect(self) -> Any:
         make: Any = AsyncRedisCluster if self._address.clustered else AsyncRedis
-        return connecting(make, self._address, self._timeout, AsyncRetry(NoBackoff(), 0))
+        return connecting(make, self._address, self._timeout, AsyncRetry)
 
     async def send(self, messages: Sequence[Message]) -> list[Receipt]:
         """See `Publisher.send`."""

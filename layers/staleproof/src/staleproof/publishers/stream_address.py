@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from redis.backoff import NoBackoff
+
 from staleproof import aws
 from staleproof.errors import ConfigurationError
 
@@ -68,16 +70,14 @@ class StreamAddress(NamedTuple):
 
 
 def connecting(make: Any, address: StreamAddress, timeout: float, retry: Any) -> Any:
-    """Return the client that *make*, a class of the client library, makes for *address*; *retry* is to be none.
+    """Return the client that *make*, a class of the client library, makes for *address*; *retry* is its retries' class.
 
     Raises:
         ConfigurationError: the library refuses an option of the address.
     """
     options: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-    if address.clustered:
-        options["cluster_error_retry_attempts"] = CLUSTER_ATTEMPTS
-    else:
-        options["retry"] = retry
+    # A cluster's client follows slots that moved by trying again; of one server nothing is tried again here.
+    options["retry"] = retry(NoBackoff(), CLUSTER_ATTEMPTS if address.clustered else 0)
     if address.credentials is not None:
         options["credential_provider"] = address.credentials
     try:
