@@ -20,7 +20,7 @@ from staleproof_pipeline.report import Outcome
 from staleproof_pipeline.sources import kafka
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from staleproof.clock import Clock
@@ -60,6 +60,7 @@ class KafkaFeed:
         self._taken: list[tuple[Any, int]] = []
         self._next: dict[Any, int] = {}
         self._owed: dict[Any, int] = {}
+        self._arrived: set[Any] = set()
         self._gaps: list[Gap] = []
         self._progress = Progress()
 
@@ -69,8 +70,13 @@ class KafkaFeed:
             consumer = self._opened()
             self._commit()
             pages = consumer.poll(timeout_ms=round(wait * 1_000), max_records=self._count)
-            for partition, page in pages.items():
-                self._look_for_hole(partition, page[0].offset)
+            try:
+                self._stand(pages)
+                for partition, page in pages.items():
+                    self._look_for_hole(partition, page[0].offset)
+            except BaseException:
+                self._put_back(pages)
+                raise
             found = [each for page in pages.values() for each in page]
             self._taken = [(partition, each.offset) for partition, page in pages.items() for each in page]
             self._progress = self._seen(found)
@@ -97,9 +103,13 @@ class KafkaFeed:
         with translated():
             assigned = self._consumer.assignment()
             self._consumer.pause(*assigned)
-            for partition, page in self._consumer.poll(timeout_ms=0).items():
-                self._consumer.seek(partition, page[0].offset)  # it arrived meanwhile
+            self._put_back(self._consumer.poll(timeout_ms=0))  # of partitions that arrived meanwhile
             self._consumer.resume(*(self._consumer.assignment() & assigned))
+
+    def _put_back(self, pages: Mapping[Any, Sequence[Any]]) -> None:
+        for partition, page in pages.items():
+            if partition in self._consumer.assignment():
+                self._consumer.seek(partition, page[0].offset)
 
     def progress(self) -> Progress:
         """See `Feed.progress`."""
@@ -121,18 +131,23 @@ class KafkaFeed:
     # --- the group ----------------------------------------------------------------------------------
 
     def assigned(self, partitions: Iterable[Any]) -> None:
-        """Partitions arrived: see where they stand, and whether their logs still begin before that."""
-        arrived = list(partitions)
+        """Partitions arrived; the next `take` sees where they stand, for here nothing can be asked."""
+        self._arrived.update(partitions)
+
+    def _stand(self, pages: Mapping[Any, Sequence[Any]]) -> None:
+        """See where partitions stand that arrived, and whether their logs still begin before that."""
+        arrived = list(self._arrived & self._consumer.assignment())
         beginnings = self._consumer.beginning_offsets(arrived) if arrived else {}
         for partition in arrived:
             committed = self._consumer.committed(partition)
-            if (
-                committed is None
-            ):  # nobody has read it: remember where we begin, or a restart might begin later
-                self._next[partition] = self._owed[partition] = self._consumer.position(partition)
-                continue
-            self._next[partition] = committed
-            self._tell_gap(partition, committed, beginnings[partition])
+            if committed is not None:
+                self._next[partition] = committed
+                self._tell_gap(partition, committed, beginnings[partition])
+            else:  # nobody has read it: remember where we begin, or a restart might begin later
+                page = pages.get(partition)
+                first = page[0].offset if page else self._consumer.position(partition)
+                self._next[partition] = self._owed[partition] = first
+        self._arrived.clear()
 
     def revoked(self, partitions: Iterable[Any]) -> None:
         """Partitions go: commit what is owed for them, while we may."""
@@ -146,6 +161,7 @@ class KafkaFeed:
     def lost(self, partitions: Iterable[Any]) -> None:
         """Partitions are another member's."""
         for partition in partitions:
+            self._arrived.discard(partition)
             self._next.pop(partition, None)
             self._owed.pop(partition, None)
 
