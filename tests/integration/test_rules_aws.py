@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from staleproof_pipeline.errors import DeliveryError
 from staleproof_pipeline.followups import Deferred
 from staleproof_pipeline.rule_texts import ObjectText, ParameterText
 from staleproof_pipeline.rules import loader
+from staleproof_pipeline.rules.pattern import compiled
 from staleproof_pipeline.rules.reload import LiveRules
 from tests.unit.change_records import HOME, invalidation
 
@@ -159,3 +161,47 @@ def test_what_a_queue_does_not_take_is_told(emulator: Emulator) -> None:
 
     assert all(isinstance(each, DeliveryError) for each in errors)
     assert "STALEPROOF_DEFERRAL_QUEUE_URL" in str(errors[0])
+
+
+MATCHERS: list[tuple[str, list[Any]]] = [
+    ("state", ["running", "stopped"]),
+    ("state", [{"prefix": "run"}]),
+    ("state", [{"prefix": {"equals-ignore-case": "RUN"}}]),
+    ("state", [{"suffix": "NING"}]),
+    ("state", [{"equals-ignore-case": "RUNNING"}]),
+    ("state", [{"anything-but": ["running"]}]),
+    ("state", [{"anything-but": {"prefix": ["x", "run"]}}]),
+    ("path", [{"anything-but": {"wildcard": "*/bin/*"}}]),
+    ("path", [{"wildcard": "dir/*.png"}]),
+    ("path", [{"wildcard": "dir/*/file"}]),
+    ("count", [{"numeric": [">", 0, "<=", 5]}]),
+    ("count", [{"numeric": ["=", 6]}]),
+    ("count", ["5"]),
+    ("ip", [{"cidr": "10.0.0.0/24"}]),
+    ("ip", [{"cidr": "10.0.1.0/24"}]),
+    ("tags", [{"anything-but": "blue"}]),
+    ("tags", ["round"]),
+    ("none", [{"exists": True}]),
+    ("deep", [{"exists": True}]),
+    ("missing", [{"exists": False}]),
+    ("missing", [{"anything-but": "x"}]),
+    ("null", [None]),
+]
+DETAIL = {
+    "state": "running", "path": "dir/lib/file.png", "count": 5, "ip": "10.0.0.17", "tags": ["blue", "round"],
+    "none": [], "deep": {"er": 1}, "null": None,
+}  # fmt: skip
+
+
+def test_patterns_match_as_another_implementation_of_them_does(emulator: Emulator) -> None:
+    """The bus's own `TestEventPattern` and ours agree on every operator."""
+    events = emulator.client("events", HOME)
+    envelope = {
+        "id": "1", "account": "1", "source": "aws.ec2", "time": "2026-01-01T00:00:00Z", "region": HOME,
+        "resources": [], "detail-type": "x", "detail": DETAIL,
+    }  # fmt: skip
+    for field, matchers in MATCHERS:
+        pattern = {"source": ["aws.ec2"], "detail": {field: matchers}}
+        theirs = events.test_event_pattern(EventPattern=json.dumps(pattern), Event=json.dumps(envelope))
+
+        assert compiled(pattern)(envelope) is theirs["Result"], pattern
