@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import assert_type
 
 from staleproof import AsyncCache, Cache, Missing, Policy
-from staleproof.cache.structures.geo import Nearby, Position
-from staleproof.cache.structures.sorted_sets import AsyncSortedSet, SortedSet
-from staleproof.cache.structures.streams import Record
+from staleproof.cache.structures import AsyncSortedSet, Nearby, Position, Record, SortedSet
 
 
 def blocking(cache: Cache) -> None:

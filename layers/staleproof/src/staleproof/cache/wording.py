@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _ARROW = " -> "
 _MISSES = {
-    UNREADABLE: "what is stored cannot be read by this release",
+    UNREADABLE: "what is stored cannot be read by this release, or is a data structure",
     RETAGGED: "it is stored under other tags than this call names",
     CODEC: "its value cannot be read as this call's type",
 }

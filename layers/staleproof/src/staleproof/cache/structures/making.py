@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from staleproof.cache import structures
 from staleproof.cache.structures.arguments import whole
 from staleproof.cache.structures.bitmaps import MOST_BITS
 from staleproof.cache.structures.elements import is_number, member_element, value_element
@@ -20,24 +20,10 @@ if TYPE_CHECKING:
     Tags: TypeAlias = Iterable[str]
     Chosen: TypeAlias = Policy | str | None
 
-HOMES = {
-    "SortedSet": "sorted_sets",
-    "List": "lists",
-    "Hash": "hashes",
-    "Set": "sets",
-    "Counter": "counters",
-    "HyperLogLog": "sketches",
-    "Bitmap": "bitmaps",
-    "Stream": "streams",
-    "Geo": "geo",
-}
-"""Where the handles of each kind are; those of asyncio caches are called `Async` and the same."""
-
 
 def handle(name: str) -> Any:
     """Return the class of handles of this *name*."""
-    home = HOMES[name.removeprefix("Async")]
-    return getattr(import_module(f"staleproof.cache.structures.{home}"), name)
+    return getattr(structures, name)
 
 
 def of_members(face: Any, name: str, key: str, tags: Tags, policy: Chosen, member: Any) -> Structures[Any]:

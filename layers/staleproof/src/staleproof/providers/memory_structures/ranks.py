@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from staleproof.providers.memory_structures.kinds import (
@@ -103,8 +104,7 @@ def _place(body: Ranks, raw: bytes, *, upper: bool) -> int:
     """Return where in the order a bound by score lies, `(1.5` without and `1.5` with what is equal to it."""
     exclusive = raw.startswith(b"(")
     score = number(raw[1:] if exclusive else raw, "ERR min or max is not a float")
-    scores = [each[0] for each in body.order]
-    return (bisect_right if upper != exclusive else bisect_left)(scores, score)
+    return (bisect_right if upper != exclusive else bisect_left)(body.order, score, key=itemgetter(0))
 
 
 def _between(body: Ranks, low: bytes, high: bytes) -> tuple[int, int]:
