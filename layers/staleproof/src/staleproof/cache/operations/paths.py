@@ -22,7 +22,7 @@ Steps: TypeAlias = "tuple[str | int, ...]"
 MAX_DEPTH = 100
 MAX_PATH = 1_000
 _STEP = re.compile(
-    r"""\.([A-Za-z_][\w-]*)|\[(-?\d{1,9})\]|\["((?:[^"\\]|\\["\\])*)"\]|\['((?:[^'\\]|\\['\\])*)'\]"""
+    r"""\.([A-Za-z_][\w-]*)|\[(-?\d{1,9})\]|\[("(?:[^"\\]|\\.)*")\]|\['((?:[^'\\]|\\['\\])*)'\]"""
 )
 
 
@@ -46,13 +46,28 @@ def parsed(path: str) -> Steps:
                 f'path={path!r} cannot be read from {path[at : at + 20]!r} on; write .name, [0] or ["any name"], '
                 "for one place at a time"
             )
-        name, index, double, single = step.groups()
-        quoted = double if double is not None else single
-        steps.append(int(index) if index else name or re.sub(r"\\(.)", r"\1", quoted))
+        steps.append(_step(*step.groups(), path=path))
         at = step.end()
     if len(steps) > MAX_DEPTH:
         raise ConfigurationError(f"path={path!r:.100} has more than {MAX_DEPTH} steps")
     return tuple(steps)
+
+
+def _step(
+    name: str | None, index: str | None, double: str | None, single: str | None, path: str
+) -> str | int:
+    if name is not None:
+        return name
+    if index is not None:
+        return int(index)
+    if double is None:
+        return re.sub(r"\\(.)", r"\1", single or "")
+    try:
+        return str(json.loads(double, strict=False))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"path={path!r:.100}: {double!r:.50} is no text in JSON's escapes"
+        ) from error
 
 
 def rendered(steps: Sequence[str | int]) -> str:
