@@ -14,15 +14,20 @@ from local.emulator import Emulator, client
 from local.supervisor import Supervisor
 from staleproof.clock import ManualClock
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.providers.memory import MemoryProvider
+from staleproof_pipeline import bootstrap
+from staleproof_pipeline.dead_letter import MemoryDeadLetters
 from staleproof_pipeline.deferral import DUE, DueTranslator
 from staleproof_pipeline.deferral_queue import DeferralQueue
 from staleproof_pipeline.errors import DeliveryError
 from staleproof_pipeline.followups import Deferred
+from staleproof_pipeline.providers import Providers
 from staleproof_pipeline.rule_texts import ObjectText, ParameterText
 from staleproof_pipeline.rules import loader
 from staleproof_pipeline.rules.pattern import compiled
 from staleproof_pipeline.rules.reload import LiveRules
-from tests.unit.change_records import HOME, invalidation
+from staleproof_pipeline.settings import Settings
+from tests.unit.change_records import HOME, invalidation, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,3 +210,45 @@ def test_patterns_match_as_another_implementation_of_them_does(emulator: Emulato
         theirs = events.test_event_pattern(EventPattern=json.dumps(pattern), Event=json.dumps(envelope))
 
         assert compiled(pattern)(envelope) is theirs["Result"], pattern
+
+
+def test_a_delayed_rule_comes_back_through_the_queue(emulator: Emulator) -> None:
+    """From a table's record to the second invalidation: what a rule puts off is stored before the record is handled."""
+    sqs = emulator.client("sqs", HOME)
+    name = f"deferred-{secrets.token_hex(8)}"
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    provider = MemoryProvider("flights")
+    settings = Settings(
+        cache_url="memory://",
+        namespace="flights",
+        region=HOME,
+        rules_text=GOOD.replace("{id}", "{keys.flight_id}").replace('"]}', '"], delay: 1s}'),
+        deferral_queue_url=url,
+    )
+    pipeline = bootstrap.pipeline(
+        settings,
+        providers=Providers(lambda _: provider),
+        dead_letters=MemoryDeadLetters(),
+        links=[],
+        deferrer=DeferralQueue(lambda: sqs, url),
+    )
+    assert pipeline.apply_stream({"Records": [record(1)]}) == {"batchItemFailures": []}
+    assert fallen(provider) == ["flight:f1"]
+
+    messages: list[dict[str, Any]] = []
+    while not messages:
+        messages = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])
+    delivered = {
+        "messageId": messages[0]["MessageId"],
+        "body": messages[0]["Body"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:{HOME}:000000000000:{name}",
+        "attributes": {},
+    }
+    assert pipeline.apply_queue({"Records": [delivered]}) == {"batchItemFailures": []}
+    assert fallen(provider) == ["flight:f1", "flight:f1"]
+
+
+def fallen(provider: MemoryProvider) -> list[str]:
+    page = provider.journal("", 100)
+    return [tag for _, each in page.records if each is not None for tag in each.tags]
