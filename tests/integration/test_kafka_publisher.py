@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from kafka.net.inet import KafkaNetSocket
+from kafka.structs import TopicPartition
 
 from local.kafka_broker import KafkaBroker
 from local.supervisor import Supervisor

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import OversizedEventError, UnsupportedEventVersionError
 from staleproof_pipeline.change import ChangeEvent, Operation, Position, Source, shown
-from staleproof_pipeline.sources import Ignored, RecordSource, attribute_values
+from staleproof_pipeline.sources import Ignored, RecordSource, attribute_values, outbox
 from staleproof_pipeline.sources.fields import an_object, milliseconds, optional, required, wrong
 
 if TYPE_CHECKING:
+    from staleproof_pipeline.sources import Asked
     from staleproof_pipeline.sources.carried import Carrier
 
 MAX_RECORD_BYTES = 2 * 1_048_576
@@ -73,7 +74,12 @@ def change(raw: Any) -> ChangeEvent | Ignored:
     )
 
 
-SOURCE = RecordSource("dynamodb", change, ordered=True)
+def parse(raw: Any) -> ChangeEvent | Asked | Ignored:
+    """Return what a stream record tells: of an outbox the message, of any other table the change; raises as `change`."""
+    return outbox.opened(change(raw))
+
+
+SOURCE = RecordSource("dynamodb", parse, ordered=True)
 
 
 def of_api(record: dict[str, Any], stream_arn: str) -> dict[str, Any]:
