@@ -10,6 +10,12 @@ import pytest
 
 PAIRS = [
     ("staleproof.ports", "Provider", "AsyncProvider"),
+    ("staleproof.ports.operations", "Operator", "AsyncOperator"),
+    ("staleproof.cache.operations.limiters", "RateLimiter", "AsyncRateLimiter"),
+    ("staleproof.cache.operations.locks", "Lock", "AsyncLock"),
+    ("staleproof.cache.operations.latest", "Latest", "AsyncLatest"),
+    ("staleproof.cache.operations.blooms", "Bloom", "AsyncBloom"),
+    ("staleproof.cache.operations.json_handles", "JsonDocument", "AsyncJsonDocument"),
     ("staleproof.providers.redis", "RedisProvider", "AsyncRedisProvider"),
     ("staleproof", "Cache", "AsyncCache"),
 ]

@@ -46,16 +46,15 @@ def parsed(path: str) -> Steps:
                 f'path={path!r} cannot be read from {path[at : at + 20]!r} on; write .name, [0] or ["any name"], '
                 "for one place at a time"
             )
-        steps.append(_step(*step.groups(), path=path))
+        steps.append(_step(step, path))
         at = step.end()
     if len(steps) > MAX_DEPTH:
         raise ConfigurationError(f"path={path!r:.100} has more than {MAX_DEPTH} steps")
     return tuple(steps)
 
 
-def _step(
-    name: str | None, index: str | None, double: str | None, single: str | None, path: str
-) -> str | int:
+def _step(match: re.Match[str], path: str) -> str | int:
+    name, index, double, single = match.groups()
     if name is not None:
         return name
     if index is not None:
