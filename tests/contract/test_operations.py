@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,11 @@ from staleproof.providers.async_memory import AsyncMemoryProvider
 from staleproof.providers.async_tiered import AsyncTieredProvider
 from staleproof.providers.memory import MemoryProvider
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
+from staleproof.providers.redis.slots import slot_of
 from staleproof.providers.tiered import TieredProvider
 from staleproof.testing import Blocking, OperationsContract
+from staleproof.testing.operations_contract import NAMES
+from tests.contract.cluster_world import Mover
 from tests.integration.debian_redis import DebianRedis
 
 if TYPE_CHECKING:
@@ -110,3 +114,24 @@ class TestAsyncCluster(OnServer, OperationsContract):
         blocking = Blocking(AsyncRedisProvider.from_url(url, namespace=fresh_namespace, timeout=5.0))
         yield blocking
         blocking.shut()
+
+
+@pytest.mark.slow
+class TestClusterWhileSlotsMove(OnServer, OperationsContract):
+    """The slots of what the contract touches go from primary to primary, with rests in mid-move."""
+
+    finest = 0.1
+
+    @pytest.fixture
+    def provider(self, cluster: ValkeyCluster, fresh_namespace: str) -> Iterator[Any]:
+        provider = RedisProvider.from_url(cluster.url, namespace=fresh_namespace, cluster=True, timeout=10.0)
+        slots = itertools.cycle({slot_of(provider.keys.operated(name, "any")) for name in ("n", "m", *NAMES)})
+        targets = itertools.cycle(cluster.primaries)
+
+        def move(rest: Callable[[float], object]) -> None:
+            cluster.move(next(slots), next(targets), meanwhile=lambda: rest(0.004))
+
+        mover = Mover(move)
+        yield provider
+        mover.stop()
+        provider.close()
