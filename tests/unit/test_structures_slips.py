@@ -53,6 +53,7 @@ def cache() -> Cache:
     return Cache(MemoryProvider(), policy=Policy(ttl="1h"))
 
 
+TEXT: Any = str
 SLIPS: dict[str, tuple[Callable[[Cache], Any], str]] = {
     "no ttl": (lambda cache: cache.counter("k", policy=Policy(ttl=None)), "needs a policy with a ttl"),
     "unknown policy": (lambda cache: cache.counter("k", policy="hot"), "no policy is called 'hot'"),
@@ -69,7 +70,7 @@ SLIPS: dict[str, tuple[Callable[[Cache], Any], str]] = {
     "changing": (lambda cache: cache.set("k", member=Changing), "frozen dataclass"),
     "floats within": (lambda cache: cache.hash("k", field=Measured, value=int), "field=.*without floats"),
     "floats in tuples": (lambda cache: cache.geo("k", member=tuple[float, str]), "member=.*without floats"),
-    "counter of texts": (lambda cache: cache.counter("k", kind=str), "counts int or float"),
+    "counter of texts": (lambda cache: cache.counter("k", kind=TEXT), "counts int or float"),
     "no bits": (lambda cache: cache.bitmap("k", bits=0), "bits=0"),
     "no length": (lambda cache: cache.stream("k", value=str, maxlen=0), "maxlen=0"),
 }
