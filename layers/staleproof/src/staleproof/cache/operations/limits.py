@@ -11,8 +11,10 @@ anew.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from weakref import WeakSet
 
 from staleproof.cache.operations.counts import whole
 from staleproof.cache.operations.performing import Perform
@@ -38,6 +40,17 @@ MAX_RATE = 10_000
 
 LONGEST_WINDOW = 366 * 86_400.0
 _US = 1_000_000
+
+
+_RULES: WeakSet[Rule] = WeakSet()
+
+
+def _after_fork() -> None:
+    for rule in list(_RULES):
+        rule.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Allowance(NamedTuple):
@@ -100,6 +113,11 @@ class Rule:
             allowed=False, used_us=self.interval_us * self.capacity, wait_us=self.interval_us
         )
         self._local: Store[str, int] = Store(max_entries=MAX_LOCAL, clock=clock)
+        self.forget()
+        _RULES.add(self)
+
+    def forget(self) -> None:
+        """Begin with a free lock, whoever has it now."""
         self._lock = threading.Lock()
 
     def cost(self, cost: int) -> int:
