@@ -17,6 +17,7 @@ from staleproof.errors import ConfigurationError, ProviderRejectedError, Provide
 from staleproof.events import Change
 from staleproof.events.change import decode
 from staleproof.publishers import AsyncRedisStreamsPublisher, Pauses, RedisStreamsPublisher
+from staleproof.publishers.redis_streams import AT_ONCE
 from staleproof.publishers.stream_address import StreamAddress
 
 if TYPE_CHECKING:
@@ -113,6 +114,17 @@ async def test_tasks_share_a_publisher(valkey_url: str, fresh_namespace: str) ->
         sent = changes(100)
         answers = await asyncio.gather(*(publisher.publish(each) for each in sent))
     assert [answer[0].id for answer in answers] == [each.id for each in sent]
+
+
+async def test_a_thousand_tasks_open_few_connections(supervisor: Supervisor) -> None:
+    """Connections of a loop are bounded, however many tasks publish at once."""
+    server = Valkey(supervisor, "valkey-counted")
+    server.start()
+    async with AsyncRedisStreamsPublisher(server.url, "changes") as publisher:
+        await asyncio.gather(*(publisher.publish(each) for each in changes(1_000)))
+        with Redis.from_url(server.url) as client:
+            told: Any = client.info("clients")
+    assert told["connected_clients"] <= AT_ONCE + 1
 
 
 def test_one_loop_after_another_uses_one_publisher(valkey_url: str, fresh_namespace: str) -> None:

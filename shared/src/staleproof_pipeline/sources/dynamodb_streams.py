@@ -75,7 +75,7 @@ def change(raw: Any) -> ChangeEvent | Ignored:
 
 
 def parse(raw: Any) -> ChangeEvent | Asked | Ignored:
-    """Return what a stream record tells: of an outbox the message, of any other table the change; raises as `change`."""
+    """Return what a stream record tells: of an outbox the message, of other tables the change; raises as `change`."""
     return outbox.opened(change(raw))
 
 

@@ -17,9 +17,9 @@ from staleproof.publishers.faces import AwaitingPublisher
 from staleproof.publishers.figures import whole
 from staleproof.publishers.kafka import KafkaPublisher
 from staleproof.publishers.kafka_options import TIMEOUT
+from staleproof.publishers.places import Places
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Semaphore
     from collections.abc import Callable, Sequence
 
     from staleproof.events import Message
@@ -63,11 +63,10 @@ class AsyncKafkaPublisher(AwaitingPublisher):
         **options: Any,
     ) -> None:
         self._behind = KafkaPublisher(servers, topic, timeout=timeout, producer=producer, **options)
-        self._waiting = whole(waiting, "waiting", 1, MOST_WAITING)
+        self._places = Places(whole(waiting, "waiting", 1, MOST_WAITING))
         self._jobs: _Jobs = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._places: tuple[AbstractEventLoop, Semaphore] | None = None
 
     async def send(self, messages: Sequence[Message]) -> list[Receipt]:
         """See `Publisher.send`."""
@@ -75,20 +74,12 @@ class AsyncKafkaPublisher(AwaitingPublisher):
 
         if not messages:
             return []
-        async with self._place():
+        async with self._places.get():
             receipts: Future[list[Receipt]] = Future()
             with self._lock:
                 self._start()
                 self._jobs.put(_Job(list(messages), receipts))
             return await asyncio.wrap_future(receipts)
-
-    def _place(self) -> Semaphore:
-        import asyncio  # noqa: PLC0415
-
-        loop = asyncio.get_running_loop()
-        if self._places is None or self._places[0] is not loop:
-            self._places = loop, asyncio.Semaphore(self._waiting)
-        return self._places[1]
 
     def _start(self) -> None:
         if self._thread is None:

@@ -20,6 +20,7 @@ from staleproof.publishers.backoff import Pauses
 from staleproof.publishers.delivery import Failure, Verdict, delivery, run, run_async
 from staleproof.publishers.faces import AwaitingPublisher, BlockingPublisher
 from staleproof.publishers.opened import Opened, OpenedAsync
+from staleproof.publishers.places import Places
 from staleproof.publishers.stream_address import StreamAddress, connecting
 from staleproof.publishers.stream_route import MAXLEN, StreamRoute, stale
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from staleproof.ports import Receipt
 
 TIMEOUT = 5.0
+AT_ONCE = 16
+"""Pipelines, and so connections, of one event loop; more of them are slower."""
 
 
 class RedisStreamsPublisher(BlockingPublisher):
@@ -116,6 +119,7 @@ class AsyncRedisStreamsPublisher(AwaitingPublisher):
         self._route = StreamRoute(stream, maxlen, self._address.where)
         self._timeout = timeout
         self._client = OpenedAsync(self._connect)
+        self._places = Places(AT_ONCE)
         self._pauses = pauses
         self._sleep = sleep
 
@@ -128,7 +132,11 @@ class AsyncRedisStreamsPublisher(AwaitingPublisher):
         import asyncio  # noqa: PLC0415 - redis-py has loaded it; named here where it is used
 
         plan = delivery(messages, self._route, self._pauses)
-        return await run_async(plan, self._append, self._sleep or asyncio.sleep)
+        return await run_async(plan, self._append_in_turn, self._sleep or asyncio.sleep)
+
+    async def _append_in_turn(self, records: list[Any]) -> list[Verdict] | Failure:
+        async with self._places.get():
+            return await self._append(records)
 
     async def _append(self, records: list[Any]) -> list[Verdict] | Failure:
         try:
