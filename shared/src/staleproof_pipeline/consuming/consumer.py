@@ -84,7 +84,7 @@ class Consumer:
         return Consumed(*self._counts)
 
     def step(self, wait: float, going: Callable[[], bool]) -> int:
-        """Take one batch and deal with it; return how many records were taken.
+        """Take one batch and deal with it; return how much was taken: records, and gaps.
 
         Args:
             wait: seconds to wait for records at most.
@@ -108,7 +108,7 @@ class Consumer:
         self._observer.progressed(self._feed.source.name, self._feed.progress())
         if not self.error:
             self.progressed_at = self._clock.monotonic()
-        return len(taken.records) + len(taken.spent)
+        return len(taken.records) + len(taken.spent) + len(taken.gaps)
 
     def _closed(self, taken: Taken, going: Callable[[], bool]) -> bool:
         """Make up for gaps; say whether it was done before somebody stopped this."""

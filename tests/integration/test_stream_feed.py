@@ -1,0 +1,348 @@
+"""A Redis stream's feed over a real server: what is left by the dead, trimmed away, flushed, or kills who takes it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis import Redis
+
+from local.conditions import wait_until
+from local.supervisor import Supervisor
+from local.valkey import Valkey
+from staleproof.clock import SYSTEM_CLOCK
+from staleproof.errors import ProviderRejectedError
+from staleproof_pipeline import bootstrap
+from staleproof_pipeline.consuming import opening
+from staleproof_pipeline.consuming.consumer import Consumed, Consumer
+from staleproof_pipeline.dead_letter import MemoryDeadLetters
+from staleproof_pipeline.observer import NullObserver
+from staleproof_pipeline.report import Outcome, RecordOutcome
+from staleproof_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from staleproof_pipeline.consuming.feed import Taken
+    from staleproof_pipeline.consuming.stream_feed import StreamFeed
+
+pytestmark = pytest.mark.redis
+
+RULES = (
+    "version: 1\nrules:\n  - {name: any, when: {source: application, entity: product}, tags: [products]}\n"
+)
+IDLE = 0.05
+
+
+class Lost(NullObserver):
+    def __init__(self) -> None:
+        self.records: list[int] = []
+
+    def lost(self, source: str, records: int, told: str) -> None:
+        self.records.append(records)
+
+
+class Stand:
+    """A stream, and pipelines that drain it."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.client = Redis.from_url(url)
+        self.stream = f"changes-{name}"
+        self.settings = Settings(
+            cache_url=url,
+            namespace=name,
+            region="eu-west-1",
+            rules_text=RULES,
+            dead_letter_queue_url="none",
+            stream=self.stream,
+            stream_idle=IDLE,
+        )
+        self.letters = MemoryDeadLetters()
+        self.observer = Lost()
+        self.pipeline = bootstrap.pipeline(self.settings, dead_letters=self.letters, links=[])
+
+    def add(self, *numbers: int) -> list[bytes]:
+        told = {"staleproof": "invalidate", "schema": 1, "keys": []}
+        return [
+            self.client.xadd(self.stream, {"m": json.dumps({**told, "id": f"e{n}", "tags": [f"t{n}"]})})
+            for n in numbers
+        ]
+
+    def feed(self, name: str = "", **options: Any) -> StreamFeed:
+        return opening.stream_feed(self.settings, SYSTEM_CLOCK, consumer=name, **options)
+
+    def consumer(self, feed: Any) -> Consumer:
+        return Consumer(
+            feed, self.pipeline.invalidator, self.pipeline.gaps, observer=self.observer, pause=time.sleep
+        )
+
+    def drain(self, feed: Any = None) -> Consumed:
+        """Consume until there is nothing more."""
+        made = self.consumer(feed or self.feed())
+        while made.step(0, lambda: True):
+            pass
+        made.step(0, lambda: True)
+        return made.consumed
+
+    def journal(self) -> list[str]:
+        page = self.pipeline.invalidator._providers.get(self.settings.namespace).journal("", 100_000)
+        return [each.id if not each.clear else "clear" for _, each in page.records if each and each.origin]
+
+    def pending(self) -> int:
+        return int(self.client.xpending(self.stream, "staleproof")["pending"])
+
+
+@pytest.fixture
+def stand(valkey_url: str, fresh_namespace: str) -> Iterator[Stand]:
+    made = Stand(valkey_url, fresh_namespace)
+    yield made
+    made.client.close()
+
+
+def die_with(stand: Stand, name: str = "dead", times: int = 1) -> int:
+    """Let consumers take what there is, and die; return how many entries they had."""
+    taken = 0
+    for _ in range(times):
+        time.sleep(IDLE * 1.2)
+        taken = len(stand.feed(name).take(0).records)
+    time.sleep(IDLE * 1.2)
+    return taken
+
+
+def test_nothing_is_acknowledged_before_it_is_applied(stand: Stand) -> None:
+    """Whoever dies after applying, before acknowledging, leaves the entry to be applied again."""
+    stand.add(1)
+    feed = stand.feed()
+    taken = feed.take(0)
+    report = stand.pipeline.invalidator.apply(taken.records, feed.source, feed.order)
+    assert stand.pending() == 1
+
+    feed.settle(taken.records, report.outcomes)
+    feed.take(0)
+    assert stand.pending() == 0
+
+
+def test_what_a_dead_consumer_left_is_taken_over(stand: Stand) -> None:
+    """After it was idle for long enough, and once only."""
+    stand.add(*range(5))
+    assert die_with(stand) == 5
+    stand.add(5)
+
+    assert stand.drain().applied == 6
+    assert sorted(stand.journal()) == [f"e{n}" for n in range(6)]
+    assert stand.pending() == 0
+
+
+def test_a_failed_entry_stays_pending(stand: Stand) -> None:
+    """Its neighbours are acknowledged; it comes again."""
+    stand.add(1, 2, 3)
+    feed = stand.feed()
+    taken = feed.take(0)
+    outcomes = [RecordOutcome(Outcome.APPLIED)] * 3
+    outcomes[1] = RecordOutcome(Outcome.FAILED, RuntimeError("away"))
+    feed.settle(taken.records, outcomes)
+    feed.close()
+    time.sleep(IDLE * 1.2)
+
+    assert stand.pending() == 1
+    assert [each["id"] for each in stand.feed().take(0).records] == [taken.records[1]["id"]]
+
+
+def test_an_entry_that_kills_is_buried_and_its_neighbours_are_not(stand: Stand) -> None:
+    """Delivered again and again without an answer, it goes to the dead letter, with its payload; others are applied."""
+    killer = stand.add(0, 1, 2)[1].decode()
+    deaths = 0
+    for _ in range(20):
+        time.sleep(IDLE * 1.2)
+        feed = stand.feed(f"victim-{deaths}")
+        consumer = stand.consumer(_Deadly(feed, killer))
+        try:
+            while consumer.step(0, lambda: True):
+                pass
+            break
+        except ZeroDivisionError:
+            deaths += 1
+    else:
+        raise AssertionError("it kills for ever")
+
+    stand.drain()
+    (letter,) = stand.letters.letters
+    assert (letter.reason, letter.payload["id"]) == ("spent", killer)
+    assert 3 <= deaths <= 6
+    assert set(stand.journal()) == {"e0", "e2"}
+    assert stand.pending() == 0
+
+
+class _Deadly:
+    """A feed whose taker dies of one entry."""
+
+    def __init__(self, feed: StreamFeed, killer: str) -> None:
+        self._feed, self._killer = feed, killer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._feed, name)
+
+    def take(self, wait: float) -> Taken:
+        taken = self._feed.take(wait)
+        if any(each["id"] == self._killer for each in taken.records):
+            raise ZeroDivisionError
+        return taken
+
+
+def test_ghosts_are_acknowledged_counted_and_made_up_for(stand: Stand) -> None:
+    """Entries trimmed while a dead consumer had them may have changed anything: the namespace is cleared, once."""
+    stand.add(*range(4))
+    die_with(stand)
+    stand.client.xtrim(stand.stream, maxlen=1, approximate=False)
+
+    done = stand.drain()
+
+    assert (done.applied, stand.observer.records) == (1, [3])
+    assert sorted(stand.journal()) == ["clear", "e3"]
+    assert stand.pending() == 0
+    assert stand.drain().gaps == 0
+
+
+def test_entries_trimmed_unread_are_a_gap(stand: Stand) -> None:
+    """A producer that trims faster than anybody reads loses changes; that is told, counted, and never silent."""
+    stand.add(1)
+    assert stand.drain().applied == 1
+    stand.add(*range(2, 12))
+    stand.client.xtrim(stand.stream, maxlen=3, approximate=False)
+
+    done = stand.drain()
+
+    assert (done.applied, done.gaps, stand.observer.records) == (3, 1, [7])
+    assert stand.journal().count("clear") == 1
+    stand.add(12)
+    assert stand.drain().gaps == 0
+
+
+def test_trimming_what_was_read_is_no_gap(stand: Stand) -> None:
+    """A stream is a transport: what everybody has read may go."""
+    for round_ in range(5):
+        stand.add(*range(10 * round_, 10 * round_ + 10))
+        assert stand.drain() == Consumed(applied=10)
+        stand.client.xtrim(stand.stream, maxlen=round_ % 3, approximate=False)
+
+
+def test_a_new_group_begins_with_what_there_is(stand: Stand) -> None:
+    """What was trimmed before anybody followed the stream is nobody's gap."""
+    stand.add(*range(10))
+    stand.client.xtrim(stand.stream, maxlen=4, approximate=False)
+
+    assert stand.drain() == Consumed(applied=4)
+
+
+def test_a_group_may_begin_with_what_comes(stand: Stand) -> None:
+    """`latest` reads past what there is, when the group is made; later starts go on from where it stands."""
+    stand.add(1)
+    feed = stand.feed(latest=True)
+    assert stand.drain(feed).applied == 0
+    stand.add(2)
+
+    assert stand.drain(stand.feed(latest=True)).applied == 1
+    assert stand.journal() == ["e2"]
+
+
+def test_after_a_flush_the_group_is_made_anew(stand: Stand) -> None:
+    """The stream goes with its group while a consumer runs: it goes on from the new beginning, and clears."""
+    feed = stand.feed()
+    stand.add(1)
+    stand.drain(feed)
+    stand.client.delete(stand.stream)
+    stand.add(2)
+
+    done = stand.drain(feed)
+
+    assert (done.applied, done.gaps) == (1, 1)
+    assert "e2" in stand.journal()
+
+
+def test_several_pollers_share_a_stream(stand: Stand) -> None:
+    """Each entry goes to one of them, all are applied, and nothing is left."""
+    stand.add(*range(400))
+    counts: list[int] = []
+
+    def poll() -> None:
+        counts.append(stand.drain(stand.feed(count=20)).applied)
+
+    threads = [threading.Thread(target=poll) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert sum(counts) >= 400
+    assert set(stand.journal()) == {f"e{n}" for n in range(400)}
+    assert stand.pending() == 0
+
+
+def test_consumers_that_left_are_forgotten_and_what_they_had_is_not(stand: Stand) -> None:
+    """Closing forgets an empty consumer; one that still has something stays, or its entries would go with it."""
+    stand.add(1, 2)
+    first = stand.feed("first", count=1)
+    first.take(0)
+    first.close()
+    second = stand.feed("second", count=1)
+    stand.consumer(second).step(0, lambda: True)
+    second.close()
+
+    names = {
+        each["name"]: each["pending"] for each in stand.client.xinfo_consumers(stand.stream, "staleproof")
+    }
+    assert names == {b"first": 1}
+
+
+def test_a_wait_ends_when_something_comes(stand: Stand) -> None:
+    """A consumer that waits is woken by the first entry, not by the end of its patience."""
+    feed = stand.feed()
+    feed.take(0)
+    threading.Timer(0.05, stand.add, [1]).start()
+    began = time.monotonic()
+
+    taken = feed.take(30)
+    while not taken:
+        taken = feed.take(30)
+
+    assert len(taken.records) == 1
+    assert time.monotonic() - began < 10
+
+
+def test_a_key_that_is_no_stream_is_told(stand: Stand) -> None:
+    """A wrong key is no outage: waiting would not help."""
+    stand.client.set(stand.stream, "text")
+
+    with pytest.raises(ProviderRejectedError, match="WRONGTYPE"):
+        stand.feed().take(0)
+
+
+def test_an_outage_of_the_server_only_delays(fresh_namespace: str) -> None:
+    """The server of stream and cache dies and comes back empty, or comes back with its data: nothing raises."""
+    with Supervisor() as owner:
+        server = Valkey(owner, "valkey-stream", persist=owner.directory / "kept")
+        server.start()
+        stand = Stand(server.url, fresh_namespace)
+        feed = stand.feed()
+        pauses: list[float] = []
+        consumer = stand.consumer(feed)
+        consumer._pause = pauses.append
+        stand.add(1)
+        consumer.step(0, lambda: True)
+        server.kill()
+        assert consumer.step(0, lambda: True) == 0
+        assert consumer.error is not None
+        server.start()
+        stand.add(2)
+
+        def both() -> bool:
+            consumer.step(0, lambda: False)
+            return {"e1", "e2"} <= set(stand.journal())
+
+        wait_until(both, "both entries are applied", timeout=20)
+        stand.client.close()
+        feed.close()
+        assert pauses
