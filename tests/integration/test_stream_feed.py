@@ -60,11 +60,12 @@ class Stand:
             stream=self.stream,
             stream_idle=IDLE,
         )
+        self.feeds: list[StreamFeed] = []
         self.letters = MemoryDeadLetters()
         self.observer = Lost()
         self.pipeline = bootstrap.pipeline(self.settings, dead_letters=self.letters, links=[])
 
-    def add(self, *numbers: int) -> list[bytes]:
+    def add(self, *numbers: int) -> list[Any]:
         told = {"staleproof": "invalidate", "schema": 1, "keys": []}
         return [
             self.client.xadd(self.stream, {"m": json.dumps({**told, "id": f"e{n}", "tags": [f"t{n}"]})})
@@ -72,7 +73,16 @@ class Stand:
         ]
 
     def feed(self, name: str = "", **options: Any) -> StreamFeed:
-        return opening.stream_feed(self.settings, SYSTEM_CLOCK, consumer=name, **options)
+        made = opening.stream_feed(self.settings, SYSTEM_CLOCK, consumer=name, **options)
+        self.feeds.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close all connections, those of the dead as well."""
+        for each in self.feeds:
+            each._line.close()
+        self.pipeline.invalidator._providers.get(self.settings.namespace).close()
+        self.client.close()
 
     def consumer(self, feed: Any) -> Consumer:
         return Consumer(
@@ -99,7 +109,7 @@ class Stand:
 def stand(valkey_url: str, fresh_namespace: str) -> Iterator[Stand]:
     made = Stand(valkey_url, fresh_namespace)
     yield made
-    made.client.close()
+    made.close()
 
 
 def die_with(stand: Stand, name: str = "dead", times: int = 1) -> int:
@@ -153,7 +163,7 @@ def test_a_failed_entry_stays_pending(stand: Stand) -> None:
 
 def test_an_entry_that_kills_is_buried_and_its_neighbours_are_not(stand: Stand) -> None:
     """Delivered again and again without an answer, it goes to the dead letter, with its payload; others are applied."""
-    killer = stand.add(0, 1, 2)[1].decode()
+    killer = str(stand.add(0, 1, 2)[1].decode())
     deaths = 0
     for _ in range(20):
         time.sleep(IDLE * 1.2)
@@ -343,6 +353,5 @@ def test_an_outage_of_the_server_only_delays(fresh_namespace: str) -> None:
             return {"e1", "e2"} <= set(stand.journal())
 
         wait_until(both, "both entries are applied", timeout=20)
-        stand.client.close()
-        feed.close()
+        stand.close()
         assert pauses
