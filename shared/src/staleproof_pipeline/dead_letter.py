@@ -3,9 +3,12 @@
 An envelope is JSON. A payload that would make it larger than a queue takes is compressed, and what is still too
 large is cut into several messages with a common id; `assemble` puts them together again. Nothing is cut off.
 
-    {"schema": 1, "id": …, "reason": "malformed", "error": …, "source": "dynamodb", "position": …,
-     "rules": digest, "region": …, "at_ms": …, "payload": {…}}            or "zlib": base64 instead of "payload"
-    {"schema": 1, "id": …, "chunk": 0, "of": 3, "reason": …, "data": base64}                a piece of one
+    {"schema": 2, "id": …, "reason": "malformed", "error": …, "source": "dynamodb", "position": …,
+     "rules": digest, "region": …, "at_ms": …, "trace": …, "channel": …, "attempts": 1,
+     "payload": {…}}                                                      or "zlib": base64 instead of "payload"
+    {"schema": 2, "id": …, "chunk": 0, "of": 3, "reason": …, "data": base64}                a piece of one
+
+Letters of schema 1, which have no `trace`, `channel` and `attempts`, are read as well.
 """
 
 from __future__ import annotations
@@ -15,14 +18,15 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
-from staleproof.errors import EventError, MalformedEventError
+from staleproof.errors import EventError, MalformedEventError, UnsupportedEventVersionError
 from staleproof.events.invalidation import new_id
 from staleproof_pipeline.change import shown
+from staleproof_pipeline.record_place import RecordPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_BODY = 1_000_000
 """Bytes of one message: SQS takes 1 MiB, attributes included."""
 
@@ -32,6 +36,12 @@ MAX_LETTER = 64 * 1_024 * 1_024
 
 DEEPEST = 200
 """Levels of a payload that are kept where JSON's own writer gives up, which is at about a thousand."""
+
+_SINCE_2 = frozenset({"trace", "channel", "attempts"})
+"""Fields that letters of schema 1 lack."""
+
+_NUMBERS = frozenset({"at_ms", "attempts"})
+
 WIDEST = 4_096
 """Bits of a whole number that are written as digits there."""
 
@@ -44,11 +54,14 @@ class DeadLetter(NamedTuple):
         reason: short and of few kinds, for metrics: `malformed`, `unsupported-version`, `oversized`.
         error: the whole message.
         payload: the raw record.
-        source: `dynamodb` or `eventbridge`.
+        source: name of the source that reads the payload, such as `dynamodb`, `kafka`, `sqs`.
         position: the record's place in its source, as far as it can be read.
         rules: digest of the rules in force.
         region: where it happened.
         at_ms: when, in UTC milliseconds.
+        trace: the record's trace id, or "".
+        channel: what carried it, such as a stream's ARN or a topic, or "".
+        attempts: how often it was given up: once, and once more at each redrive that failed.
     """
 
     id: str
@@ -60,16 +73,44 @@ class DeadLetter(NamedTuple):
     rules: str
     region: str
     at_ms: int
+    trace: str = ""
+    channel: str = ""
+    attempts: int = 1
 
     @classmethod
     def about(
         cls, record: Any, error: Exception, *, source: str, rules: str, region: str, at_ms: int
     ) -> Self:
         """Return the letter about *record*."""
-        reason = error.reason if isinstance(error, EventError) else "unknown"
+        place = RecordPlace.of(record)
         return cls(
-            new_id(), reason, str(error)[:MAX_ERROR], record, source, _position(record), rules, region, at_ms
+            id=new_id(),
+            reason=reason_of(error),
+            error=str(error)[:MAX_ERROR],
+            payload=record,
+            source=source,
+            position=place.position,
+            rules=rules,
+            region=region,
+            at_ms=at_ms,
+            trace=place.trace,
+            channel=place.channel,
         )
+
+    def again(self, error: Exception, *, rules: str, at_ms: int) -> Self:
+        """Return the letter after another attempt, of *rules* at *at_ms*, that failed with *error*."""
+        return self._replace(
+            reason=reason_of(error),
+            error=str(error)[:MAX_ERROR],
+            rules=rules,
+            at_ms=at_ms,
+            attempts=self.attempts + 1,
+        )
+
+
+def reason_of(error: Exception) -> str:
+    """Return the reason that a letter about *error* tells."""
+    return error.reason if isinstance(error, EventError) else "unknown"
 
 
 class DeadLetters(Protocol):
@@ -129,6 +170,7 @@ def assemble(messages: Iterable[str]) -> DeadLetter:
 
     Raises:
         MalformedEventError: they are none, a chunk is missing, or it unpacks to more than `MAX_LETTER`.
+        UnsupportedEventVersionError: a newer release wrote it.
     """
     try:
         documents = [json.loads(message) for message in messages]
@@ -137,8 +179,8 @@ def assemble(messages: Iterable[str]) -> DeadLetter:
         (document,) = documents
         if "zlib" in document:
             document["payload"] = json.loads(_unpacked(base64.b64decode(document["zlib"])))
-        return DeadLetter(**{name: document[name] for name in DeadLetter._fields})
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+        return _read(document)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
         raise MalformedEventError(
             f"dead letter: {error}; pass every message of one id, as they were stored"
         ) from error
@@ -160,12 +202,19 @@ def _unpacked(packed: bytes) -> bytes:
     return raw
 
 
-def _position(record: Any) -> str:
-    if not isinstance(record, dict):
-        return ""
-    told = record.get("dynamodb")
-    place = told.get("SequenceNumber") if isinstance(told, dict) else record.get("id")
-    return place[:256] if isinstance(place, str) else shown(place, 256) if place else ""
+def _read(document: dict[str, Any]) -> DeadLetter:
+    schema = document["schema"]
+    if type(schema) is int and schema > SCHEMA:
+        raise UnsupportedEventVersionError(
+            f"dead letter: schema {schema} is newer than {SCHEMA}, which this release reads; redrive with a newer one"
+        )
+    found = DeadLetter(
+        **{name: document[name] for name in DeadLetter._fields if name not in _SINCE_2 or name in document}
+    )
+    for name, value in found._asdict().items():
+        if name != "payload" and type(value) is not (int if name in _NUMBERS else str):
+            raise TypeError(f"{name}: {shown(value)} is no {'number' if name in _NUMBERS else 'text'}")
+    return found
 
 
 def _json(document: Any) -> str:
