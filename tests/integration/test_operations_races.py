@@ -15,6 +15,7 @@ import redis
 
 from local.supervisor import Supervisor
 from local.valkey import Valkey
+from local.valkey_cluster import ValkeyPair
 from staleproof import AsyncCache, Cache, LockBusyError, LockLostError, ProviderUnavailableError
 from staleproof.providers.memory import MemoryProvider
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
@@ -145,6 +146,27 @@ def test_tokens_rise_over_a_flush(valkey_url: str) -> None:
                 client.script_flush()
         assert tokens == sorted(set(tokens))
         cache.close()
+
+
+def test_a_lock_outlives_a_failover_where_replicas_have_it() -> None:
+    """With `durability="replicated"` a promoted replica knows the holder; without replicas no lock is given at all."""
+    with Supervisor() as owner:
+        pair = ValkeyPair(owner, "locks").start()
+        url = f"redis://127.0.0.1:{pair.primary.port}/0"
+        cache = Cache(RedisProvider.from_url(url, namespace="kept", durability="replicated"))
+        lock = cache.lock("report", ttl="5m")
+        assert lock.acquire()
+        pair.hand_over()
+        after = Cache(RedisProvider.from_url(f"redis://127.0.0.1:{pair.primary.port}/0", namespace="kept"))
+        assert not after.lock("report", ttl="5m").acquire()
+        alone = Valkey(owner, "valkey-alone")
+        alone.start()
+        lonely = Cache(RedisProvider.from_url(alone.url, namespace="kept", durability="replicated"))
+        with pytest.raises(ProviderUnavailableError, match="no replica is online"):
+            lonely.lock("report", ttl="5m").acquire()
+        assert lonely.rate_limit("api", limit=1, per="1h").take()
+        for each in (cache, after, lonely):
+            each.close()
 
 
 def test_flushed_scripts_are_sent_anew(valkey_url: str, fresh_namespace: str) -> None:

@@ -21,6 +21,7 @@ from staleproof.ports import (
     Snapshot,
     Want,
 )
+from staleproof.ports.operations import TakeLock
 from staleproof.providers.redis.async_cluster_connections import AsyncClusterConnections
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
@@ -121,12 +122,14 @@ class AsyncRedisProvider:
         )
         return cls(connections, namespace, reader=reader, restarts=restarts, durability=durability)
 
-    async def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
+    async def _run(
+        self, step: Callable[[JournalSteps], Step[R]], via: Callable[[Exchange], Any] | None = None
+    ) -> R:
         steps, left = self._steps, MOST_RUNS
         while True:
             left -= 1
             try:
-                return await self._drive(step(steps))
+                return await self._drive(step(steps), via)
             except NoScriptError:
                 steps = self._scripted
             except UnsureError as error:
@@ -228,7 +231,8 @@ class AsyncRedisProvider:
 
     async def perform(self, operation: Operation) -> Any:
         """See `AsyncOperator.perform`."""
-        return await self._run(Performance(operation))
+        waits = self._replicated and isinstance(operation, TakeLock)
+        return await self._run(Performance(operation), self._apply if waits else None)
 
     async def scan(self, cursor: str, limit: int) -> Keys:
         """See `Provider.scan`."""

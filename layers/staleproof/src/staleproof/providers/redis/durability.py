@@ -116,7 +116,7 @@ class Replicas:
             return False
         had = f"{acknowledged} of {online} replicas have it" if online else "no replica is online"
         raise ProviderUnavailableError(
-            f"the invalidation is applied at {self._where} but not acknowledged, for {had}; retry"
+            f"what was written is applied at {self._where} but not acknowledged, for {had}; retry"
         )
 
 

@@ -21,6 +21,7 @@ from staleproof.ports import (
     Want,
     observed,
 )
+from staleproof.ports.operations import TakeLock
 from staleproof.providers.redis.cluster_connections import ClusterConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
 from staleproof.providers.redis.durability import checked as replicated
@@ -136,12 +137,14 @@ class RedisProvider(RedisFollower):
         )
         return cls(connections, namespace, reader=reader, restarts=restarts, durability=durability)
 
-    def _run(self, step: Callable[[JournalSteps], Step[R]]) -> R:
+    def _run(
+        self, step: Callable[[JournalSteps], Step[R]], via: Callable[[Exchange], Any] | None = None
+    ) -> R:
         steps, left = self._steps, MOST_RUNS
         while True:
             left -= 1
             try:
-                return self._drive(step(steps))
+                return self._drive(step(steps), via)
             except NoScriptError:
                 steps = self._scripted
             except UnsureError as error:
@@ -243,7 +246,8 @@ class RedisProvider(RedisFollower):
 
     def perform(self, operation: Operation) -> Any:
         """See `Operator.perform`."""
-        return self._run(Performance(operation))
+        waits = self._replicated and isinstance(operation, TakeLock)
+        return self._run(Performance(operation), self._apply if waits else None)
 
     def lead_to_replicas(self) -> None:
         """Have connections made from now on not ask whether they lead to a primary."""
