@@ -109,6 +109,11 @@ def test_nodes_are_discovered(make: Make, nodes: list[Memcached], *, older: bool
         assert endpoint.asked == (2 if older else 1)
 
 
+def square(number: int) -> int:
+    """What is cached there."""
+    return number**2
+
+
 def test_a_cluster_is_found_by_its_name(nodes: list[Memcached], fresh_namespace: str) -> None:
     """AWS tells the configuration endpoint, and that the nodes: caches are made, fill, hit and are invalidated."""
     with DiscoveryEndpoint(listed(nodes[:3])) as endpoint:
@@ -117,7 +122,7 @@ def test_a_cluster_is_found_by_its_name(nodes: list[Memcached], fresh_namespace:
         account = Account(cluster("shop", ConfigurationEndpoint=place))
         options: dict[str, Any] = {"environ": {}, "file": "none", "namespace": fresh_namespace}
         with Cache.from_aws("shop", client=account.client, **options) as cache:
-            squares = cache.cacheable("square:{number}", tags=["squares"])(lambda number: number**2)
+            squares = cache.cacheable("square:{number}", tags=["squares"])(square)
             assert [squares(number) for number in range(9)] * 2 == [
                 squares(number) for number in (*range(9), *range(9))
             ]

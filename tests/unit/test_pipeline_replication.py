@@ -249,6 +249,14 @@ class Heard(NamedTuple):
     def gap(self, link: str, namespace: str) -> None:
         self.gaps.append(namespace)
 
+    def progressed(self, source: str, progress: Any) -> None: ...
+
+    def paused(self, source: str, error: str) -> None: ...
+
+    def resumed(self, source: str) -> None: ...
+
+    def lost(self, source: str, records: int, told: str) -> None: ...
+
 
 class Region(NamedTuple):
     """A region's journal, and a follower of it."""

@@ -13,12 +13,19 @@ from staleproof.errors import (
     OversizedEventError,
     UnsupportedEventVersionError,
 )
-from staleproof_pipeline.change import Operation, Source
+from staleproof_pipeline.change import ChangeEvent, Operation, Source
+from staleproof_pipeline.sources import dynamodb_streams
 from staleproof_pipeline.sources.attribute_values import MAX_DEPTH, value
-from staleproof_pipeline.sources.dynamodb_streams import change
 from tests.unit.change_records import record, record_of
 
 FLIGHT = "EWR-2013-02-08-14-UA1545"
+
+
+def change(raw: Any) -> ChangeEvent:
+    """The change that a record tells; none here is an outbox's."""
+    found = dynamodb_streams.change(raw)
+    assert isinstance(found, ChangeEvent)
+    return found
 
 
 def with_field(path: str, content: Any) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class LockBusyError(CacheError):
 
 
 class LockLostError(CacheError):
-    """The lock was not held any more: it ran out, and another may have had it. What was done may have been done twice."""
+    """The lock was not held any more: it ran out, and another may have had it. What was done, may be done twice."""
 
 
 class LoadTimeoutError(CacheError):

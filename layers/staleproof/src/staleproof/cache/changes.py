@@ -59,7 +59,7 @@ class Addition:
 
 
 def version_of(entry: Entry) -> str:
-    """Return a name of what is stored: another value, or one of another millisecond, has another. Its life is no part."""
+    """Return a name of what is stored: another value, or one of another millisecond, has another, whatever its life."""
     moment = entry.born_ms.to_bytes(8, "little") + entry.mark.to_bytes(4, "little")
     return blake2b(moment + entry.versions + bytes(entry.payload), digest_size=12).hexdigest()
 

@@ -28,8 +28,8 @@ from staleproof.ports import (
 )
 from staleproof.providers.memory_cells import Cells
 from staleproof.providers.memory_follower import MemoryFollower
-from staleproof.providers.memory_structures.structures import MemoryStructures
 from staleproof.providers.memory_operations import MemoryOperations
+from staleproof.providers.memory_structures.structures import MemoryStructures
 from staleproof.providers.trimming import Trimming
 from staleproof.tags import VERSION_BYTES, current, succeeded
 
