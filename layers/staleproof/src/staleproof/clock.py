@@ -9,13 +9,15 @@ younger.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from staleproof.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Instant(NamedTuple):
+class Instant(Record, frozen=True, order=True):
     """One reading of both clocks, in seconds."""
 
     monotonic: float

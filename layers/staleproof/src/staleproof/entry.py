@@ -33,9 +33,10 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from staleproof.errors import ConfigurationError
+from staleproof.records import Record
 from staleproof.tags import TAG_ID_BYTES, VERSION_BYTES
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ TAG_BYTES = TAG_ID_BYTES + VERSION_BYTES
 _FEW_BYTES = (1 + FEW) * TAG_ID_BYTES  # the root, too
 
 
-class Entry(NamedTuple):
+class Entry(Record, frozen=True):
     """A decoded envelope; *payload* is still the codec's bytes, compressed or not as *codec* says."""
 
     codec: int

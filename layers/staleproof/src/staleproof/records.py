@@ -6,8 +6,18 @@ each annotation), and an instance in a third of the time. What callers may unpac
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
+from msgspec.structs import replace
+
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 
 class Record(Struct, frozen=True):
     """Fields by name or place, equal by value; its annotations are never evaluated, for no record is encoded."""
+
+    def _replace(self, **changes: Any) -> Self:
+        """Return it with other values in some fields, as a `NamedTuple` does."""
+        return replace(self, **changes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from random import random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from staleproof.cache import nesting
@@ -78,6 +77,12 @@ class Stale(Record, frozen=True):
     age: float
 
 
+def _drawn() -> float:
+    from random import random  # noqa: PLC0415 - a cold start without jitter does without
+
+    return random()
+
+
 class Core(Acknowledging):
     """Policy, near cache, clock, statistics, and what earlier reads revealed.
 
@@ -112,7 +117,7 @@ class Core(Acknowledging):
         breaker: Breaker | None = None,
         compression: Algorithm = "lz4",
         dictionaries: Sequence[ZstdDictionary] = (),
-        draw: Callable[[], float] = random,
+        draw: Callable[[], float] = _drawn,
         deferred: Deferred | None = None,
     ) -> None:
         self.namespace = namespace

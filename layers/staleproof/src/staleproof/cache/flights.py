@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import os
 import threading
-from copy import copy
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -108,6 +107,8 @@ def own(failure: BaseException, trace: TracebackType | None, notes: list[str]) -
     What each of them adds to his is his own. One that cannot be copied is shared, less what others have added to its
     traceback.
     """
+    from copy import copy  # noqa: PLC0415 - where it is used
+
     try:
         twin = copy(failure)
     except Exception:  # noqa: BLE001 - its constructor may want anything

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from random import random
 from typing import TYPE_CHECKING
 
 from staleproof.cache.commands import Pause
@@ -32,6 +31,8 @@ class Patience:
 
     def pause(self) -> Pause:
         """Return the next pause: longer each time, and spread, so that a crowd does not ask in step."""
+        from random import random  # noqa: PLC0415 - where it is used
+
         seconds = self._next * (0.5 + random())
         self._next = min(2 * self._next, LONGEST_PAUSE)
         self._left -= seconds

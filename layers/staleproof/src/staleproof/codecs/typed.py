@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from staleproof.errors import CodecError, InexactError
+from staleproof.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ _NOTHING: Any = object()
 _HELD = r"(Invalid (?:enum )?(?:value|tag)) .*?(?= - at `|$)"
 
 
-class Form(NamedTuple):
+class Form(Record, frozen=True):
     """How values of one type are written and read in one format.
 
     Attributes:

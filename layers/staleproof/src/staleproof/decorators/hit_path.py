@@ -29,7 +29,7 @@ _HIT_PATH = """\
 {condition}    if __staleness > 0.0:
         __synced = __near.shown
         __now = __monotonic()
-        if __now - __synced[0] <= __staleness and (__wall_now := __wall()) - __synced[1] <= __staleness:
+        if __now - __synced.monotonic <= __staleness and (__wall_now := __wall()) - __synced.wall <= __staleness:
             __copy = __look_up({key})
             if __copy is not None and __now < __copy.monotonic_deadline and __wall_now < __copy.wall_deadline:
                 __copy.used = True

@@ -7,7 +7,7 @@ no ordering field on purpose. JSON on the wire, so that any language and a perso
 from __future__ import annotations
 
 import time
-from random import getrandbits
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -17,7 +17,7 @@ from staleproof.keys import MAX_KEY_BYTES
 from staleproof.tags import MAX_TAG_BYTES, ROOT, TagId, tag_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SCHEMA = 1
 PART = 64
@@ -119,7 +119,14 @@ def in_parts(invalidations: Sequence[Invalidation]) -> Sequence[Invalidation]:
 
 def new_id() -> str:
     """Return a fresh event id: 48 bits of UTC milliseconds, then 80 random bits, in hex; it sorts by time."""
-    return f"{time.time_ns() // 1_000_000 << 80 | getrandbits(80):032x}"
+    return f"{time.time_ns() // 1_000_000 << 80 | _random_bits()(80):032x}"
+
+
+@cache
+def _random_bits() -> Callable[[int], int]:
+    from random import getrandbits  # noqa: PLC0415 - who only reads starts without
+
+    return getrandbits
 
 
 def genesis(namespace: str) -> Invalidation:

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from staleproof.clock import SYSTEM_CLOCK, Clock, Instant
@@ -45,6 +45,7 @@ from staleproof.near.copies import (
 from staleproof.near.keeping import Keeping
 from staleproof.near.named import Named
 from staleproof.ports import JournalId, JournalPage, journal_order
+from staleproof.records import Record
 from staleproof.stores.bounds import checked
 from staleproof.stores.latch import Latch, deferring
 
@@ -70,7 +71,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-class Position(NamedTuple):
+class Position(Record, frozen=True):
     """Where a question to the journal was asked from, and when; it is also the ticket of a fill."""
 
     generation: int

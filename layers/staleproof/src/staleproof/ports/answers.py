@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from staleproof.records import Record
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -69,7 +71,7 @@ observed: Callable[[tuple[bytes | None, Sequence[bytes | None]]], Observed] = pa
 """What was read, of entry and versions in a pair: the same as `Observed`, for half its time."""
 
 
-class Snapshot(NamedTuple):
+class Snapshot(Record, frozen=True):
     """Versions captured before a load.
 
     Attributes:
@@ -83,7 +85,7 @@ class Snapshot(NamedTuple):
     guard: bytes | None
 
 
-class Begun(NamedTuple):
+class Begun(Record, frozen=True):
     """A load may start.
 
     Attributes:
@@ -122,7 +124,7 @@ class Deposit(NamedTuple):
     lease: bytes
 
 
-class Keys(NamedTuple):
+class Keys(Record, frozen=True):
     """Some of a namespace's keys, and where to go on; "" when all were seen."""
 
     keys: Sequence[str]

@@ -21,7 +21,7 @@ class Steady:
     def __init__(self, clock: Clock) -> None:
         self._read_monotonic = clock.monotonic
         self._read_wall = clock.wall
-        self._monotonic, self._wall = clock.now()
+        self._monotonic, self._wall = self._read_monotonic(), self._read_wall()
         self._passed = 0.0
 
     def read(self) -> float:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from staleproof.cache import asking, reading, updating, writing
+from staleproof.cache import asking, reading
 from staleproof.cache.awaiting.serving import Serving
-from staleproof.cache.changes import Addition, Removal, Replacement, version_of
 from staleproof.cache.missing import MISSING, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from staleproof.cache.call import Call
+    from staleproof.cache.changes import Removal
     from staleproof.cache.core import Hit
     from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
@@ -86,6 +87,10 @@ class Values(Serving):
         """
         await self.put_value(self.call(key, tags, policy, kind), value)
 
+
+class Changing(Values):
+    """Changing a single value in one step for everybody else, whatever others do meanwhile."""
+
     async def put_if_absent(
         self,
         key: str,
@@ -116,6 +121,8 @@ class Values(Serving):
 
         Near copies of the old value follow the journal like any other. `MISSING` expects that nothing is stored.
         """
+        from staleproof.cache.changes import Replacement  # noqa: PLC0415 - where it is used
+
         change = Replacement(expected, value)
         await self.update(key, change, tags=tags, kind=kind, policy=policy)
         return change.made
@@ -138,11 +145,12 @@ class Values(Serving):
             ConfigurationError: neither a value nor a version is given, or both are.
             LeaseLostError: others kept the key busy for longer than the policy's patience.
         """
+        from staleproof.cache.changes import Removal  # noqa: PLC0415 - where it is used
+
         change = Removal(expected, version)
         if not self.core.off:
             call = self.call(key, tags, policy, kind)
-            record = self.invalidation(keys=[key], superseded=True)
-            await self.run(updating.update(self.core, call, change, record))
+            await self._updated(call, change)
         return change.made
 
     async def version(self, key: str, *, tags: Iterable[str] = (), kind: Any = Any) -> str | Missing:
@@ -151,7 +159,11 @@ class Values(Serving):
         It is what `compare_and_delete` takes instead of a value that is large, or has no equality.
         """
         found: Hit | None = await self.run(reading.peek(self.core, self.call(key, tags, kind=kind)))
-        return MISSING if found is None else version_of(found.entry)
+        if found is None:
+            return MISSING
+        from staleproof.cache.changes import version_of  # noqa: PLC0415 - where it is used
+
+        return version_of(found.entry)
 
     async def increment(
         self,
@@ -168,6 +180,8 @@ class Values(Serving):
             ConfigurationError: what is stored is no number.
             LeaseLostError: others kept the key busy for longer than the policy's patience.
         """
+        from staleproof.cache.changes import Addition  # noqa: PLC0415 - where it is used
+
         return await self.update(key, Addition(by, initial), tags=tags, policy=policy)
 
     async def decrement(
@@ -210,11 +224,16 @@ class Values(Serving):
         call = self.call(key, tags, policy, kind)
         if self.core.off:
             return change(MISSING)
-        record = self.invalidation(keys=[key], superseded=True)
+        return await self._updated(call, change)
+
+    async def _updated(self, call: Call, change: Callable[[Any], Any] | Removal) -> Any:
+        from staleproof.cache import updating  # noqa: PLC0415 - where it is used
+
+        record = self.invalidation(keys=[call.key], superseded=True)
         return await self.run(updating.update(self.core, call, change, record))
 
 
-class Lasting(Values):
+class Lasting(Changing):
     """How long single values live, and whether they do."""
 
     async def touch(
@@ -229,6 +248,8 @@ class Lasting(Values):
 
         Its bytes are not moved.
         """
+        from staleproof.cache import writing  # noqa: PLC0415 - where it is used
+
         record = self.invalidation(keys=[key], superseded=True)
         return bool(await self.run(writing.touch(self.core, self.call(key, tags, policy), ttl, record)))
 

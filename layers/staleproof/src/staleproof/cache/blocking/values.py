@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from staleproof.cache import asking, reading, updating, writing
+from staleproof.cache import asking, reading
 from staleproof.cache.blocking.serving import Serving
-from staleproof.cache.changes import Addition, Removal, Replacement, version_of
 from staleproof.cache.missing import MISSING, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from staleproof.cache.call import Call
+    from staleproof.cache.changes import Removal
     from staleproof.cache.core import Hit
     from staleproof.policies.duration import Duration
     from staleproof.policies.policy import Policy
@@ -84,6 +85,10 @@ class Values(Serving):
         """
         self.put_value(self.call(key, tags, policy, kind), value)
 
+
+class Changing(Values):
+    """Changing a single value in one step for everybody else, whatever others do meanwhile."""
+
     def put_if_absent(
         self,
         key: str,
@@ -114,6 +119,8 @@ class Values(Serving):
 
         Near copies of the old value follow the journal like any other. `MISSING` expects that nothing is stored.
         """
+        from staleproof.cache.changes import Replacement  # noqa: PLC0415 - where it is used
+
         change = Replacement(expected, value)
         self.update(key, change, tags=tags, kind=kind, policy=policy)
         return change.made
@@ -136,11 +143,12 @@ class Values(Serving):
             ConfigurationError: neither a value nor a version is given, or both are.
             LeaseLostError: others kept the key busy for longer than the policy's patience.
         """
+        from staleproof.cache.changes import Removal  # noqa: PLC0415 - where it is used
+
         change = Removal(expected, version)
         if not self.core.off:
             call = self.call(key, tags, policy, kind)
-            record = self.invalidation(keys=[key], superseded=True)
-            self.run(updating.update(self.core, call, change, record))
+            self._updated(call, change)
         return change.made
 
     def version(self, key: str, *, tags: Iterable[str] = (), kind: Any = Any) -> str | Missing:
@@ -149,7 +157,11 @@ class Values(Serving):
         It is what `compare_and_delete` takes instead of a value that is large, or has no equality.
         """
         found: Hit | None = self.run(reading.peek(self.core, self.call(key, tags, kind=kind)))
-        return MISSING if found is None else version_of(found.entry)
+        if found is None:
+            return MISSING
+        from staleproof.cache.changes import version_of  # noqa: PLC0415 - where it is used
+
+        return version_of(found.entry)
 
     def increment(
         self,
@@ -166,6 +178,8 @@ class Values(Serving):
             ConfigurationError: what is stored is no number.
             LeaseLostError: others kept the key busy for longer than the policy's patience.
         """
+        from staleproof.cache.changes import Addition  # noqa: PLC0415 - where it is used
+
         return self.update(key, Addition(by, initial), tags=tags, policy=policy)
 
     def decrement(
@@ -208,11 +222,16 @@ class Values(Serving):
         call = self.call(key, tags, policy, kind)
         if self.core.off:
             return change(MISSING)
-        record = self.invalidation(keys=[key], superseded=True)
+        return self._updated(call, change)
+
+    def _updated(self, call: Call, change: Callable[[Any], Any] | Removal) -> Any:
+        from staleproof.cache import updating  # noqa: PLC0415 - where it is used
+
+        record = self.invalidation(keys=[call.key], superseded=True)
         return self.run(updating.update(self.core, call, change, record))
 
 
-class Lasting(Values):
+class Lasting(Changing):
     """How long single values live, and whether they do."""
 
     def touch(
@@ -227,6 +246,8 @@ class Lasting(Values):
 
         Its bytes are not moved.
         """
+        from staleproof.cache import writing  # noqa: PLC0415 - where it is used
+
         record = self.invalidation(keys=[key], superseded=True)
         return bool(self.run(writing.touch(self.core, self.call(key, tags, policy), ttl, record)))
 

@@ -9,8 +9,8 @@ from staleproof.cache.operations import documents, paths
 from staleproof.cache.operations.documents import Counting, Merging, Setting
 
 if TYPE_CHECKING:
-    from staleproof.cache.awaiting.values import Values as AwaitingValues
-    from staleproof.cache.blocking.values import Values
+    from staleproof.cache.awaiting.values import Changing as AwaitingChanging
+    from staleproof.cache.blocking.values import Changing
     from staleproof.policies.policy import Policy
 
 
@@ -42,7 +42,7 @@ class _Document:
 class JsonDocument(_Document):
     """A JSON document, for blocking code. A *path* is `$`, `$.name`, `$["any name"]`, `$[0]`, and what follows."""
 
-    _cache: Values
+    _cache: Changing
 
     def get(self, path: str = "$") -> Any:
         """Return what is at *path*, or `MISSING`: there is no such place, no document, or a tag was invalidated.
@@ -111,7 +111,7 @@ class JsonDocument(_Document):
 class AsyncJsonDocument(_Document):
     """`JsonDocument`, awaited."""
 
-    _cache: AwaitingValues
+    _cache: AwaitingChanging
 
     async def get(self, path: str = "$") -> Any:
         """See `JsonDocument.get`."""
