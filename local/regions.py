@@ -234,7 +234,7 @@ class TwoRegions:
             region=name,
             endpoint=self.emulator.endpoint,
             directory=self.supervisor.directory,
-            functions=tuple(self._function(region, each, handler) for each, handler in named if handler),
+            functions=tuple(self.function(region, each, handler) for each, handler in named if handler),
             streams=self._streams(region) if handlers.table and region is self.home else (),
             buses=self._buses(region) if handlers.bus else (),
             schedules=(Schedule(function=NAMES.replicate, every=self._replicate_every),)
@@ -261,7 +261,8 @@ class TwoRegions:
             for origin in self._names
         )
 
-    def _function(self, region: Region, name: str, handler: str) -> Function:
+    def function(self, region: Region, name: str, handler: str) -> Function:
+        """Return a function of *region* as this stack deploys it."""
         peers = ",".join(other for other in self._names if other != region.name)
         environ = {
             **region.environ(),
