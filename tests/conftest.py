@@ -32,8 +32,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_chance() -> Iterator[None]:
-    """Providers trim their journals by chance; a test's steps are the same every time."""
+    """Providers trim their journals by chance, and tables fit who looks; a test's steps are the same every time."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)  # workers that run tests side by side have it of their master
         patch.setattr(trimming, "by_chance", lambda: False)
         yield
 
