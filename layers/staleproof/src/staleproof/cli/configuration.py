@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from staleproof.cli.screen import console
 from staleproof.config import Settings
 from staleproof.config.listing import Row, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-PIPE_WIDTH = 4_096
-"""Columns where nobody looks: what reads a pipe wants a setting in a line."""
 
 EXAMPLES = """\b
 Examples:
@@ -56,16 +52,13 @@ def command(*, as_json: bool, stage: str | None, file: str | None, ssm_path: str
 
 
 def _print(found: Iterable[Row]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPE_WIDTH
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("setting", "value", "origin", "meaning"):
         table.add_column(heading, overflow="fold")
     for row in found:
         value = Text(_written(row.value), style="" if row.origin == "default" else "bold")
         table.add_row(Text(row.setting), value, Text(row.origin), Text(row.meaning))
-    console.print(table)
+    console().print(table)
 
 
 def _written(value: Any) -> str:

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from staleproof.cli.doctor_finding import Severity, worst
+from staleproof.cli.screen import console
 
 if TYPE_CHECKING:
     from staleproof.cli.doctor_finding import Finding
-
-PIPE_WIDTH = 4_096
-"""Columns where nobody looks: what reads a pipe wants a finding in a line."""
 
 STYLES = {Severity.OK: "green", Severity.INFO: "blue", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
 
 
 def table(where: str, findings: list[Finding]) -> None:
     """Print *findings*, the worst first."""
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPE_WIDTH
     printed = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("severity", "check", "found", "what it means", "what to do"):
         printed.add_column(heading, overflow="fold")
     for each in sorted(findings, key=lambda each: -each.severity):
         word = Text(each.severity.word, style=STYLES[each.severity])
         printed.add_row(word, *map(Text, (each.check, each.found, each.means, each.fix)))
-    console.print(printed)
+    console().print(printed)
     counts = [sum(each.severity is severity for each in findings) for severity in reversed(Severity)]
-    console.print(
+    console().print(
         Text(f"{where}: {counts[0]} errors, {counts[1]} warnings, {counts[2]} notes, {counts[3]} fine")
     )
 
