@@ -16,7 +16,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast coverage check check-style check-types check-floors check-template \
-        check-docs bench build lock format clean distclean env env-dev env-emulator env-sam env-peers
+        check-rules check-docs bench build lock format clean distclean env env-dev env-emulator env-sam env-peers
 
 help: ## Print this.
 	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)/Makefile" | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -33,7 +33,7 @@ test-fast: env-dev ## Run the tests that need neither the AWS emulator nor patie
 coverage: env-dev env-emulator env-sam ## Run every test and show which branches none reached.
 	@$(IN) python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
-check: check-style check-types check-floors check-template check-docs ## Everything that needs no running system: style, types, floors, docs, template.
+check: check-style check-types check-floors check-template check-rules check-docs ## Everything that needs no running system: style, types, floors, template, rules, docs.
 
 check-style: env-dev
 	@$(IN) ruff check .
@@ -49,6 +49,10 @@ check-floors: env-dev
 check-template: env-dev env-sam
 	@$(IN) cfn-lint template.yaml
 	@$(SAM) validate --lint --template-file template.yaml
+
+check-rules: env-dev
+	@$(IN); for each in shared/rules/rules.yaml examples/*/rules.yaml; do \
+	  staleproof rules lint --strict "$$each" && staleproof rules test "$$each" || exit 1; done
 
 check-docs: env-dev
 	@$(IN) python -m pytest --quiet -m "not slow" tests/architecture tests/docs
