@@ -27,9 +27,17 @@ OUTAGE_PAUSE = 0.25
 
 
 class LogRecord(NamedTuple):
-    """A record as read: its place in its partition, the name by which a response asks for it, its event's shape."""
+    """A record as read.
+
+    Attributes:
+        place: in its partition, to compare.
+        mark: the same as its source writes it.
+        name: by which a response asks for it.
+        shape: in an event.
+    """
 
     place: int
+    mark: str
     name: Any
     shape: dict[str, Any]
 
@@ -41,8 +49,8 @@ class Log(Protocol):
         """Return the names of all partitions."""
         ...
 
-    def read(self, partition: str, after: int | None) -> list[LogRecord]:
-        """Return some records behind the place *after*, of the beginning if that is None."""
+    def read(self, partition: str, after: str | None) -> list[LogRecord]:
+        """Return some records behind the mark *after*, of the beginning if that is None."""
         ...
 
     def event(self, partition: str, shapes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -80,8 +88,7 @@ class LogMapping:
         """Deliver a batch of every partition; return the seconds to wait before the next step."""
         found = False
         for partition in self._log.partitions():
-            told = self._checkpoints.get(partition)
-            records = self._log.read(partition, None if told is None else int(told))
+            records = self._log.read(partition, self._checkpoints.get(partition))
             if records:
                 found = True
                 self._deliver(partition, records)
@@ -90,9 +97,9 @@ class LogMapping:
     def _deliver(self, partition: str, records: list[LogRecord]) -> None:
         event = self._log.event(partition, [each.shape for each in records])
         failed = lowest(self._host.invoke(event), records)
-        done = [each.place for each in records if failed is None or each.place < failed]
+        done = [each for each in records if failed is None or each.place < failed]
         if done:
-            self._checkpoints.set(partition, str(max(done)))
+            self._checkpoints.set(partition, max(done, key=lambda each: each.place).mark)
 
 
 def lowest(invocation: Invocation, records: Iterable[LogRecord]) -> int | None:
@@ -126,12 +133,12 @@ class KinesisLog:
         """See `Log.partitions`."""
         return [str(each["ShardId"]) for each in self._kinesis.list_shards(StreamName=self._name)["Shards"]]
 
-    def read(self, partition: str, after: int | None) -> list[LogRecord]:
+    def read(self, partition: str, after: str | None) -> list[LogRecord]:
         """See `Log.read`."""
         where = (
             {"ShardIteratorType": "TRIM_HORIZON"}
             if after is None
-            else {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": str(after)}
+            else {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": after}
         )
         iterator = self._kinesis.get_shard_iterator(StreamName=self._name, ShardId=partition, **where)
         page = self._kinesis.get_records(ShardIterator=iterator["ShardIterator"], Limit=100)
@@ -154,7 +161,7 @@ class KinesisLog:
             "eventName": "aws:kinesis:record",
             "eventSourceARN": self._arn,
         }
-        return LogRecord(int(number), number, shape)
+        return LogRecord(int(number), number, number, shape)
 
     def event(self, partition: str, shapes: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG002
         """See `Log.event`."""
@@ -179,20 +186,21 @@ class KafkaLog:
             f"{self._topic}-{each}" for each in sorted(self._consumer.partitions_for_topic(self._topic) or ())
         ]
 
-    def read(self, partition: str, after: int | None) -> list[LogRecord]:
+    def read(self, partition: str, after: str | None) -> list[LogRecord]:
         """See `Log.read`."""
         from kafka.structs import TopicPartition  # noqa: PLC0415  # an extra, for whoever has Kafka
 
         place = TopicPartition(self._topic, int(partition.rpartition("-")[2]))
         self._consumer.assign([place])
-        self._consumer.seek(place, 0 if after is None else after + 1)
+        self._consumer.seek(place, 0 if after is None else int(after) + 1)
         found = self._consumer.poll(timeout_ms=500, max_records=100).get(place, [])
         return [self._record(partition, each) for each in found]
 
     def _record(self, partition: str, found: Any) -> LogRecord:
         from staleproof_pipeline.sources import kafka  # noqa: PLC0415
 
-        return LogRecord(found.offset, {"partition": partition, "offset": found.offset}, kafka.record(found))
+        name = {"partition": partition, "offset": found.offset}
+        return LogRecord(found.offset, str(found.offset), name, kafka.record(found))
 
     def event(self, partition: str, shapes: list[dict[str, Any]]) -> dict[str, Any]:
         """See `Log.event`."""

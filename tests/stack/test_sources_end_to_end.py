@@ -299,7 +299,16 @@ class WorkedStream(DrainedStream):
 class WorkedKafka(Kafka):
     def arguments(self) -> list[str]:
         options = self.stack.folder / "kafka.json"
-        options.write_text(json.dumps({"session_timeout_ms": 6_000, "heartbeat_interval_ms": 500}))
+        options.write_text(
+            json.dumps(
+                {
+                    "session_timeout_ms": 6_000,
+                    "max_poll_interval_ms": 6_000,
+                    "heartbeat_interval_ms": 500,
+                    "group_instance_id": "one",
+                }
+            )
+        )
         told = ["--bootstrap", self.stack.broker.server, "--topic", self.topic, "--group", self.name]
         return ["--source", "kafka", "--kafka-config", str(options), *told]
 
@@ -316,7 +325,16 @@ class WorkedTable(Source):
         self.stack.home.client("dynamodb").put_item(TableName=f"items-{self.name}", Item=item)
 
     def arguments(self) -> list[str]:
-        return ["--source", "dynamodb-streams", "--table", f"items-{self.name}", "--group", self.name]
+        return [
+            "--source",
+            "dynamodb-streams",
+            "--table",
+            f"items-{self.name}",
+            "--group",
+            self.name,
+            "--lease",
+            "1",
+        ]
 
 
 every_worker = pytest.mark.parametrize(

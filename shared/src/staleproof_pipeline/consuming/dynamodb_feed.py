@@ -1,9 +1,10 @@
 """The feed of a DynamoDB stream: shards are discovered, shared among workers, and read parents before children.
 
-Theory of operation. Every `DISCOVER` seconds the stream's shards and the ledger's marks are read, and leases renewed.
-A shard is read from its mark; an iterator that expires is made anew from there. What was taken is dealt with before
-more is taken, and its marks are written with the next `take`, so a death repeats at most one batch. Streams keep
-records for a day: a mark that lies before that, or a shard that vanished before it was read through, is a gap.
+Theory of operation. Every `DISCOVER` seconds, or a third of a lease, the stream's shards and the ledger's marks are
+read, and leases renewed. A shard is read from its mark; an iterator that expires is made anew from there. What was
+taken is dealt with before more is taken, and its marks are written with the next `take`, so a death repeats at most one
+batch. Streams keep records for a day: a mark that lies before that, or a shard that vanished before it was read
+through, is a gap.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ class DynamoDbFeed:
                 {name: mark for name, mark in self._ledger.marks().items() if name in self._held - before}
             )
             self._iterators.pop(shard, None)
-        self._discover_at = self._clock.monotonic() + DISCOVER
+        self._discover_at = self._clock.monotonic() + min(DISCOVER, self._ledger.lease / 3)
 
     def _describe(self) -> list[lineage.Shard]:
         found: list[lineage.Shard] = []

@@ -57,6 +57,7 @@ def dynamodb_feed(
     client: Any,
     stream_arn: str,
     pause: Callable[[float], object],
+    lease: float,
     consumer: str = "",
     count: int = 500,
     latest: bool = False,
@@ -71,7 +72,7 @@ def dynamodb_feed(
 
     name = f"{settings.stream_group}:{stream_arn}"
     line = _line(settings, settings.cache_url, keys(name)[0])
-    ledger = ShardLedger(line, name, consumer or consumer_name(), clock=clock)
+    ledger = ShardLedger(line, name, consumer or consumer_name(), lease=lease, clock=clock)
     return DynamoDbFeed(client, stream_arn, ledger, pause=pause, count=count, latest=latest, clock=clock)
 
 

@@ -49,6 +49,7 @@ class ShardLedger:
     ) -> None:
         self._line = line
         self._marks, self._workers, self._lease = keys(name)
+        self.lease = lease
         self._worker = worker
         self._lease_ms = round(lease * 1_000)
         self._clock = clock

@@ -58,6 +58,7 @@ class Choice(NamedTuple):
     consumer: str
     latest: bool
     batch: int
+    lease: float
     deliveries: int
 
 
@@ -93,6 +94,13 @@ class Choice(NamedTuple):
 )
 @click.option("--table", help="dynamodb-streams: the table whose latest stream is read.")
 @click.option("--stream-arn", help="dynamodb-streams: the stream.")
+@click.option(
+    "--lease",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0.5, 3_600),
+    help="dynamodb-streams: seconds after which a dead worker's shards are taken over.",
+)
 @click.option(
     "--batch", default=500, show_default=True, type=click.IntRange(1, 10_000), help="Records at once."
 )
@@ -163,6 +171,7 @@ def _feed(settings: Settings, choice: Choice, pause: Callable[[float], object]) 
             client=client,
             stream_arn=arn,
             pause=pause,
+            lease=choice.lease,
             consumer=choice.consumer,
             **common,
         )
