@@ -5,7 +5,7 @@ The crowds come last: a million entries fill the server, and the rows before the
 
 from __future__ import annotations
 
-from benchmarks import cold_import, crowd, footprint, near_hit, tagged
+from benchmarks import cold_import, crowd, footprint, near_hit, tagged, throughput
 from benchmarks.figures import Row
 
 RAW_GET = "our raw GET, 1 kB"
@@ -36,6 +36,15 @@ ROWS = (
     ),
     Row("cold_import_core", cold_import.CORE, BARE, "µs", 2.5, cold_import.core, 5.0),
     Row("cold_import_facade", cold_import.FACADE, BARE, "µs", 5.5, cold_import.facade, 5.0),
+    Row(
+        "apply_event_vs_bare_loop",
+        "an event of a Redis stream, applied",
+        "XREADGROUP, XACK each",
+        "µs",
+        2.0,
+        throughput.vs_bare_loop,
+        6.0,
+    ),
     Row("invalidate_tag_1m_vs_set", "invalidate a tag of 1,000,000", RAW_SET, "µs", 1.5, crowd.vs_set),
     Row(
         "invalidate_tag_1m_vs_1k",
