@@ -10,12 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof_pipeline import batch, invocations, live, mappings
+from staleproof_pipeline import batch, dead_letter_stream, invocations, live, mappings
 from staleproof_pipeline import providers as namespaces
 from staleproof_pipeline.aftermath import Aftermath
 from staleproof_pipeline.consuming.drain import Drain
 from staleproof_pipeline.consuming.gap import GapKeeper
 from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
+from staleproof_pipeline.dead_letter_stream import DeadLetterStream
 from staleproof_pipeline.deferral import DUE, DueTranslator
 from staleproof_pipeline.deferral_queue import DeferralQueue
 from staleproof_pipeline.invalidation import Invalidator
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from staleproof_pipeline.deferral import Deferrer
     from staleproof_pipeline.mappings import Mapping
     from staleproof_pipeline.providers import Providers
+    from staleproof_pipeline.redriving.invocation import Redriving
     from staleproof_pipeline.replication.links import Link
     from staleproof_pipeline.rules.ruleset import Rules
     from staleproof_pipeline.sources import RecordSource
@@ -124,7 +126,7 @@ def pipeline(
     rules = rules or live.rules(settings, _client, deferrer, observability, clock=clock)
     rules.current()  # whoever has no rules does not start, and takes no record
     providers = providers or _providers(settings)
-    dead_letters = dead_letters or _queue(settings)
+    dead_letters = _dead_letters(settings) if dead_letters is None else dead_letters
     links = _links(settings) if links is None else links
     pusher = Pusher(links, providers, settings.region, observer=observability)
     translator, due = (
@@ -149,6 +151,18 @@ def drain(settings: Settings | None = None, *, clock: Clock = SYSTEM_CLOCK, **pa
 
     made = pipeline(settings, clock=clock, **parts)
     return Drain(made, partial(opening.stream_feed, settings, clock))
+
+
+def redriving(settings: Settings | None = None, observability: Observability | None = None) -> Redriving:
+    """Return what redrives dead letters. Nothing is connected yet.
+
+    Raises:
+        ConfigurationError: a setting is missing or wrong.
+    """
+    settings = settings or Settings.from_env()
+    from staleproof_pipeline.redriving.invocation import Redriving  # noqa: PLC0415 - it composes this module's parts
+
+    return Redriving(settings, observability or Observability(settings.region))
 
 
 def replication(
@@ -184,7 +198,12 @@ def _providers(settings: Settings) -> Providers:
     return namespaces.of_url(settings.cache_url, timeout=settings.timeout, horizon=settings.journal_horizon)
 
 
-def _queue(settings: Settings) -> DeadLetterQueue:
+def _dead_letters(settings: Settings) -> DeadLetters:
+    if settings.dead_letter_stream:
+        connect = partial(
+            dead_letter_stream.line, settings.letters_url, settings.timeout, settings.dead_letter_stream
+        )
+        return DeadLetterStream(connect, settings.dead_letter_stream.encode())
     url = settings.require("dead_letter_queue_url")
     return DeadLetterQueue(partial(_client, "sqs", settings.region), url)
 

@@ -50,3 +50,9 @@ class SpentEventError(EventError):
     """A record was delivered again and again without an answer: whoever takes it may die of it."""
 
     reason = "spent"
+
+
+class TrimmedEventError(EventError):
+    """Records that were not applied cannot be read any more: whatever they changed must be cleared."""
+
+    reason = "trimmed"

@@ -55,6 +55,9 @@ CHUNK = 500
 class Invalidator:
     """Applies batches.
 
+    Attributes:
+        translator: says what a record asks for.
+
     Args:
         translator: says what a record asks for.
         providers: the cache server's namespaces.
@@ -78,7 +81,7 @@ class Invalidator:
         chunk: int = CHUNK,
         aftermath: Aftermath | None = None,
     ) -> None:
-        self._translator = translator
+        self.translator = translator
         self._providers = providers
         self._dead_letters = dead_letters
         self._pusher = pusher
@@ -116,7 +119,7 @@ class Invalidator:
     def _dealt_with(
         self, records: Sequence[Any], source: RecordSource, order: Order
     ) -> tuple[list[RecordOutcome], list[int]]:
-        asked = [self._translator.translate(record, source) for record in records]
+        asked = [self.translator.translate(record, source) for record in records]
         for note in dict.fromkeys(each.note for each in asked if each.note):
             self._observer.noted(note)
         settled = self._aftermath.settle(asked)
@@ -222,8 +225,8 @@ class Invalidator:
             record,
             error,
             source=source.name,
-            rules=self._translator.rules.digest,
-            region=self._translator.region,
+            rules=self.translator.rules.digest,
+            region=self.translator.region,
             at_ms=int(self._clock.wall() * 1_000),
         )
 

@@ -10,7 +10,15 @@ variable                             meaning                                    
 `STALEPROOF_RULES_TEXT`              the rules themselves                                                is required
 `STALEPROOF_RULES_INTERVAL`          how often the rules are looked at for changes, such as `1m`         `1m`
 `STALEPROOF_DEFERRAL_QUEUE_URL`      SQS queue that holds back what rules put off                        none
-`STALEPROOF_DEAD_LETTER_QUEUE_URL`   SQS queue for records that can never be applied                     required
+`STALEPROOF_DEAD_LETTER_QUEUE_URL`   SQS queue for records that can never be applied                     one of both
+`STALEPROOF_DEAD_LETTER_STREAM`      key of a Redis stream for them                                      is required
+`STALEPROOF_DEAD_LETTER_STREAM_URL`  server that has it, if it is not the cache's                        the cache's
+`STALEPROOF_UNDELIVERED_QUEUE_URL`   SQS queue of what AWS gave up delivering, for `redrive`             none
+`STALEPROOF_UNDELIVERED_BUCKET`      bucket of stream batches that AWS gave up, for `redrive`            none
+`STALEPROOF_DEFERRAL_SET`            key of a sorted set that holds back what rules put off              none
+`STALEPROOF_PURGE_RATE`              tags and keys a second that one process invalidates; 0: any         `0`
+`STALEPROOF_CLEAR_RATE`              namespaces a minute that one process clears; 0: any                 `0`
+`STALEPROOF_BATCH_BUDGET`            how long a batch is applied before its rest stays in its source     `10s`
 `STALEPROOF_STREAM`                  key of the Redis stream that `drain_redis_stream` reads             `staleproof`
 `STALEPROOF_STREAM_URL`              server that has the stream, if it is not the cache's                the cache's
 `STALEPROOF_STREAM_GROUP`            name of the consumer group                                          `staleproof`
@@ -45,14 +53,25 @@ _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 
 PREFIX = "STALEPROOF_"
 
-_SECRET = frozenset({"cache_url", "stream_url"})
+_SECRET = frozenset({"cache_url", "stream_url", "dead_letter_stream_url"})
 """Addresses, which may hold a password."""
 
 _FIXES = {
     "cache_url": "set it to the cache's endpoint, such as rediss://my-cache.example:6379/0",
     "namespace": "set it to the name that the applications use, such as shop",
     "region": "set it to the region's name, such as eu-west-1, where AWS_REGION is not set",
-    "dead_letter_queue_url": "set it to the URL of an SQS queue of this region",
+    "dead_letter_queue_url": (
+        "set it to the URL of an SQS queue of this region, "
+        "or STALEPROOF_DEAD_LETTER_STREAM to the key of a Redis stream"
+    ),
+    "dead_letter_stream": "set it to the key of a Redis stream, such as staleproof-dead-letters",
+    "dead_letter_stream_url": "set it to the address of the server that has the stream of dead letters",
+    "undelivered_queue_url": "set it to the URL of the SQS queue of what AWS gave up delivering",
+    "undelivered_bucket": "set it to the name of the bucket of batches that AWS gave up delivering",
+    "deferral_set": "set it to the key of a sorted set, such as staleproof-deferred",
+    "purge_rate": "set it to a number of tags and keys a second, or 0",
+    "clear_rate": "set it to a number of namespaces a minute, or 0",
+    "batch_budget": "set it to a duration, such as 10s, below the function's own time-out",
     "bus": "set it to the name of this region's event bus",
     "peers": "set it to the other regions, such as eu-west-1,us-east-1",
     "rules": "set it to the path of the rules file, or STALEPROOF_RULES_TEXT to its contents",
@@ -123,6 +142,14 @@ class Settings(BaseModel):
     rules_interval: Seconds = 60.0
     deferral_queue_url: str = ""
     dead_letter_queue_url: str = ""
+    dead_letter_stream: Annotated[str, Field(max_length=512)] = ""
+    dead_letter_stream_url: Annotated[str, AfterValidator(_stream_url)] = ""
+    undelivered_queue_url: str = ""
+    undelivered_bucket: str = ""
+    deferral_set: Annotated[str, Field(max_length=512)] = ""
+    purge_rate: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    clear_rate: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    batch_budget: Seconds = 10.0
     stream: Annotated[str, Field(min_length=1, max_length=512)] = "staleproof"
     stream_url: Annotated[str, AfterValidator(_stream_url)] = ""
     stream_group: Annotated[str, Field(min_length=1, max_length=256)] = "staleproof"
@@ -159,6 +186,11 @@ class Settings(BaseModel):
                 f"STALEPROOF_PEERS names {settings.region!r}, which is this region; list the others only"
             )
         return settings
+
+    @property
+    def letters_url(self) -> str:
+        """The server that has the stream of dead letters."""
+        return self.dead_letter_stream_url or self.cache_url
 
     def require(self, field: str) -> str:
         """Return *field*, which this function cannot do without.
