@@ -56,9 +56,9 @@ MAX_COST_US = 2**32 - 1
 _START = struct.Struct("<BBHHH")
 _TIMES = struct.Struct("<QQQII")
 _FIRST_TIMES = struct.Struct("<QQQ")
-_cost_from = struct.Struct("<I").unpack_from
+cost_from = struct.Struct("<I").unpack_from
 _TWO_TIMES = struct.Struct("<QQ")
-_FLAGS_AT, _EXPIRES_AFTER_BORN, _COST_AFTER_BORN = 6, 8, 24
+_FLAGS_AT, _EXPIRES_AFTER_BORN, COST_AFTER_BORN = 6, 8, 24
 START_BYTES = _START.size
 TIMES_BYTES = _TIMES.size
 TAG_BYTES = TAG_ID_BYTES + VERSION_BYTES
@@ -140,7 +140,7 @@ def times(raw: bytes, start: int) -> tuple[int, int]:
 
 def cost_us(raw: bytes, start: int) -> int:
     """Return what the load of an entry of today's format cost, if its prefix and versions take *start* bytes."""
-    cost: int = _cost_from(raw, start + _COST_AFTER_BORN)[0]
+    cost: int = cost_from(raw, start + COST_AFTER_BORN)[0]
     return cost
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from staleproof.cache import uncommitted
+from staleproof.codecs.typed import TypedCodec
 from staleproof.entry import FEW, prefix
 from staleproof.errors import ConfigurationError
 from staleproof.tags import ROOT, tag_id
@@ -67,6 +68,7 @@ class Call:
         expected: what an entry with these tags and no others begins with.
         policy: how the value is kept.
         codec: how it is written and read back.
+        read: makes a value of bytes; whatever it raises, `codec.decode` knows better.
         tags_from: further tags, from the loaded value; or None.
         row_version: the version of the loaded row, from the value; or None.
         shelf: where the decorated function finds its own near copies; or None.
@@ -80,6 +82,7 @@ class Call:
         "habit",
         "key",
         "policy",
+        "read",
         "row_version",
         "shelf",
         "tags",
@@ -105,6 +108,8 @@ class Call:
         self.tags, self.expected = ids_of(tags, codec.codec_id, policy.flags)
         self.policy = policy
         self.codec = codec
+        plain = getattr(type(codec), "decode", None) is TypedCodec.decode
+        self.read: Callable[[Any], Any] = codec.read if plain else codec.decode  # type: ignore[attr-defined]
         self.tags_from = tags_from
         self.row_version = row_version
         self.shelf = shelf

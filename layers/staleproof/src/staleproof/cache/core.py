@@ -14,7 +14,7 @@ from staleproof.cache.statistics import Statistics
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.codecs.codec import CODEC_MASK
 from staleproof.codecs.compression import decompress
-from staleproof.entry import TIMES_BYTES, Entry, cost_us, decode, prefix, times
+from staleproof.entry import COST_AFTER_BORN, TIMES_BYTES, Entry, cost_from, cost_us, decode, prefix, times
 from staleproof.errors import CodecError
 from staleproof.policies.breaker import Breaker
 from staleproof.policies.judgement import CODEC, EXPIRED, Miss, Partial, judge, payload_of
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 R = TypeVar("R")
+
+COST_BEFORE_PAYLOAD = COST_AFTER_BORN - TIMES_BYTES
 
 MAX_REMEMBERED = 16_384
 """Keys of which something is remembered: predicted tags, resting loaders, touches, counted uses; each of these."""
@@ -178,14 +180,14 @@ class Core(Acknowledging):
         if payload is None or raw is None or asked is not call.tags or call.policy.looks_twice:
             return MISSING
         try:
-            value = call.codec.decode(payload)
-        except CodecError:
+            value = call.read(payload)
+        except Exception:  # noqa: BLE001 - `judge` reads it again, at length
             return MISSING
-        if nesting.under_way():
+        if nesting._under_way:  # noqa: SLF001 - `under_way()`, without the call
             nesting.inherit(self.source, raw)
-        statistics = self.statistics
         size = len(raw)
-        cost = cost_us(raw, size - len(payload) - TIMES_BYTES)
+        (cost,) = cost_from(raw, size - len(payload) + COST_BEFORE_PAYLOAD)
+        statistics = self.statistics
         statistics.hits += 1
         statistics.saved_us += cost
         statistics.bytes_read += size

@@ -56,12 +56,13 @@ def remembered(form_of: Callable[[Any], Form]) -> Callable[[Any], Form]:
 class TypedCodec(Generic[T]):
     """A codec of values of one type; see `staleproof.codecs.codec.Codec`."""
 
-    __slots__ = ("_form", "_read", "kind")
+    __slots__ = ("_form", "kind", "read")
 
     def __init__(self, kind: Any, form: Form) -> None:
         self.kind = kind
         self._form = form
-        self._read = form.read
+        self.read = form.read
+        """What `decode` tries first, for who takes anything that it raises for a no."""
 
     def encode(self, value: T) -> bytes:
         """Return the bytes of *value*.
@@ -86,7 +87,7 @@ class TypedCodec(Generic[T]):
         cause: Exception | None = None
         back: Any = _NOTHING
         try:
-            back = self._read(raw)
+            back = self.read(raw)
             found = difference(value, back)
         except Exception as error:  # noqa: BLE001 - whatever classes of the user's raise
             found, cause = _reason(error), error
@@ -106,7 +107,7 @@ class TypedCodec(Generic[T]):
             CodecError: the bytes are not of this type (an older release's shape, another program's key).
         """
         try:
-            return self._read(payload)  # type: ignore[no-any-return]
+            return self.read(payload)  # type: ignore[no-any-return]
         except Exception as error:  # noqa: BLE001
             # Not only msgspec's: a class of the user's may raise anything on fields that it did not expect (P6).
             return self._decode_wide(payload, error)

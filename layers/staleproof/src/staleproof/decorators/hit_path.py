@@ -8,6 +8,7 @@ remembered calls are replaced when the settings replace the policy.
 
 from __future__ import annotations
 
+from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
 from staleproof.decorators.compiling import arguments, compiled, merged, parameters, tuple_source
@@ -15,6 +16,7 @@ from staleproof.decorators.memos import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from inspect import Signature
 
     from staleproof.decorators.blueprint import Blueprint, Shape
     from staleproof.decorators.expressions import Expression
@@ -35,11 +37,11 @@ _HIT_PATH = """\
                 __copy.used = True
                 __statistics.near_hits += 1
                 return __copy.value
-    return {wait}__serve({call}, lambda: __function({arguments}))
+    return {wait}__serve({call}, {load})
 """
 _ANSWER = """\
 {kind} {name}({parameters}):
-{condition}    return {wait}__serve({call}, lambda: __function({arguments}))
+{condition}    return {wait}__serve({call}, {load})
 """
 _CONDITION = """\
     if not __when({arguments}):
@@ -125,6 +127,7 @@ def _compiled(
 ) -> Any:
     name = getattr(shape.function, "__name__", "")
     known = {"wait": "await " if awaits else "", "arguments": arguments(shape.signature), **parts}
+    known["load"] = _load(shape.signature, known["arguments"])
     known["name"] = name if name.isidentifier() else "cached"  # a lambda is called "<lambda>"
     known["kind"] = "async def" if awaits else "def"
     known["parameters"] = parameters(shape.signature)
@@ -132,6 +135,14 @@ def _compiled(
     known["condition"] = _CONDITION.format(**known) if asks else ""
     scope = {**names, "__when": shape.when, "__function": shape.function}
     return compiled(shape.signature, source.format(**known), known["name"], scope)
+
+
+def _load(signature: Signature, passed: str) -> str:
+    """Return as source what *serve* gets to load with: the function and what it is *passed*: cheapest for a hit."""
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    if kinds <= {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}:
+        return f"__function, {passed}" if passed else "__function"
+    return f"lambda: __function({passed})"
 
 
 def _remembered(key: Expression) -> tuple[str, dict[str, Any]]:

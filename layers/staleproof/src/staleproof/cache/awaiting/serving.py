@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
@@ -113,11 +114,14 @@ class Serving(Face):
     def provider(self, provider: AsyncProvider) -> None:
         self.driver.provider = self.core.statistics.provider = provider
 
-    async def serve(self, call: Call, loader: Callable[[], Awaitable[T]]) -> T:
-        """Answer *call*: a hit takes no plan, near or with one round trip; whatever else goes through the plans."""
+    async def serve(self, call: Call, loader: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """Answer *call*: a hit takes no plan, near or with one round trip; whatever else goes through the plans.
+
+        The *arguments* are the loader's; a closure over them would cost every hit.
+        """
         core = self.core
         if core.off:
-            return await loader()
+            return await loader(*arguments)
         near = None if call.policy.staleness is None else core.near_for(call)
         if near is not None:
             copy = near.at_hand(call)
@@ -125,18 +129,18 @@ class Serving(Face):
                 core.statistics.near_hits += 1
                 return copy.value  # type: ignore[no-any-return]
         if near is not None or core.breaker.in_a_row or core.deferred:
-            return await self.driver.run(plans.serve(core, call), loader)
+            return await self.driver.run(plans.serve(core, call), partial(loader, *arguments))
         asked = core.wanted(call) if core.predictions else call.tags
         try:
             observed = await self.driver.provider.read(call.key, asked)
         except ProviderUnavailableError as error:
             core.breaker.failed()
-            return await self.driver.run(plans.cut_off(core, call, error), loader)
+            return await self.driver.run(plans.cut_off(core, call, error), partial(loader, *arguments))
         value = core.plain_hit(call, asked, observed)
         if value is not MISSING:
             return value  # type: ignore[no-any-return]
         verdict = core.judge(call, asked, observed)
-        return await self.driver.run(plans.answer(core, call, verdict, None), loader)
+        return await self.driver.run(plans.answer(core, call, verdict, None), partial(loader, *arguments))
 
     async def serve_many(
         self, calls: Sequence[Call], loader: Callable[[Sequence[int]], Awaitable[Mapping[int, Any]]]
@@ -155,11 +159,11 @@ class Serving(Face):
         found = await self.driver.run(reading.peek(self.core, call))
         return MISSING if found is None else found.value
 
-    async def reload(self, call: Call, loader: Callable[[], Awaitable[T]]) -> T:
+    async def reload(self, call: Call, loader: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Load *call* anew and store it, whatever is stored now."""
         if self.core.off:
-            return await loader()
-        return await self.driver.run(plans.refresh(self.core, call), loader)
+            return await loader(*arguments)
+        return await self.driver.run(plans.refresh(self.core, call), partial(loader, *arguments))
 
     async def put_value(self, call: Call, value: Any) -> bool:
         """Invalidate the key of *call*, and store *value* as if loaded now; say whether it was stored."""

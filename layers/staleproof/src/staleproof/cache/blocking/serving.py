@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
@@ -113,11 +114,14 @@ class Serving(Face):
     def provider(self, provider: Provider) -> None:
         self.driver.provider = self.core.statistics.provider = provider
 
-    def serve(self, call: Call, loader: Callable[[], T]) -> T:
-        """Answer *call*: a hit takes no plan, near or with one round trip; whatever else goes through the plans."""
+    def serve(self, call: Call, loader: Callable[..., T], *arguments: Any) -> T:
+        """Answer *call*: a hit takes no plan, near or with one round trip; whatever else goes through the plans.
+
+        The *arguments* are the loader's; a closure over them would cost every hit.
+        """
         core = self.core
         if core.off:
-            return loader()
+            return loader(*arguments)
         near = None if call.policy.staleness is None else core.near_for(call)
         if near is not None:
             copy = near.at_hand(call)
@@ -125,18 +129,18 @@ class Serving(Face):
                 core.statistics.near_hits += 1
                 return copy.value  # type: ignore[no-any-return]
         if near is not None or core.breaker.in_a_row or core.deferred:
-            return self.driver.run(plans.serve(core, call), loader)  # type: ignore[no-any-return]
+            return self.driver.run(plans.serve(core, call), partial(loader, *arguments))  # type: ignore[no-any-return]
         asked = core.wanted(call) if core.predictions else call.tags
         try:
             observed = self.driver.provider.read(call.key, asked)
         except ProviderUnavailableError as error:
             core.breaker.failed()
-            return self.driver.run(plans.cut_off(core, call, error), loader)  # type: ignore[no-any-return]
+            return self.driver.run(plans.cut_off(core, call, error), partial(loader, *arguments))  # type: ignore[no-any-return]
         value = core.plain_hit(call, asked, observed)
         if value is not MISSING:
             return value  # type: ignore[no-any-return]
         verdict = core.judge(call, asked, observed)
-        return self.driver.run(plans.answer(core, call, verdict, None), loader)  # type: ignore[no-any-return]
+        return self.driver.run(plans.answer(core, call, verdict, None), partial(loader, *arguments))  # type: ignore[no-any-return]
 
     def serve_many(
         self, calls: Sequence[Call], loader: Callable[[Sequence[int]], Mapping[int, Any]]
@@ -157,11 +161,11 @@ class Serving(Face):
         found = self.driver.run(reading.peek(self.core, call))
         return MISSING if found is None else found.value
 
-    def reload(self, call: Call, loader: Callable[[], T]) -> T:
+    def reload(self, call: Call, loader: Callable[..., T], *arguments: Any) -> T:
         """Load *call* anew and store it, whatever is stored now."""
         if self.core.off:
-            return loader()
-        return self.driver.run(plans.refresh(self.core, call), loader)  # type: ignore[no-any-return]
+            return loader(*arguments)
+        return self.driver.run(plans.refresh(self.core, call), partial(loader, *arguments))  # type: ignore[no-any-return]
 
     def put_value(self, call: Call, value: Any) -> bool:
         """Invalidate the key of *call*, and store *value* as if loaded now; say whether it was stored."""

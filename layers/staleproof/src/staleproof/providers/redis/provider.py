@@ -168,7 +168,7 @@ class RedisProvider(RedisFollower):
         """See `Provider.read`; the hot path, so without a generator."""
         reply = self._ask(self._look(key, tags))
         if isinstance(reply, list):
-            return observed((reply[0], reply[1:]))
+            return observed((reply.pop(0), reply))
         raise failed(reply, self.connections)
 
     def read_following(
