@@ -132,8 +132,7 @@ def command(*, group: str | None, stream: str | None, stream_url: str | None, st
     stop = threading.Event()
     feed = _feed(settings, choice, stop.wait)
     worker = Worker(pipeline, feed, flush=observability.flush, attempts=attempts, stop=stop)
-    worker.stop_by_signals()
-    with _listening(health, worker) as server:
+    with worker.signals(), _listening(health, worker) as server:
         where = f", health at http://{server.address}" if server is not None else ""
         _tell(observability, f"worker of {choice.source}, group {settings.stream_group!r}{where}")
         done = worker.run(until_idle=until_idle)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK
@@ -18,7 +19,7 @@ from staleproof_pipeline.consuming.consumer import ATTEMPTS, Consumed, Consumer
 from staleproof_pipeline.worker.health import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from staleproof.clock import Clock
@@ -97,16 +98,21 @@ class Worker:
         """Wait so many seconds, or less if it is to stop."""
         self._stop.wait(seconds)
 
-    def stop_by_signals(self) -> None:
-        """Have SIGTERM and SIGINT call `stop`, and a second one end the process."""
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """In this block SIGTERM and SIGINT call `stop`, and a second one ends the process."""
 
         def stop(number: int, _: FrameType | None) -> None:
             if self._stop.is_set():
                 os._exit(128 + number)
             self.stop()
 
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def health(self) -> Health:
         """Return how it is; may be called from any thread."""
