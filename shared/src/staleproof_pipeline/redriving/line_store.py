@@ -139,7 +139,7 @@ class LineStore:
         """See `LetterStore.close`."""
         if self._gone:
             lines = self._lines or []
-            left = [line for number, line in enumerate(lines) if number not in self._gone]
+            left = [line for number, line in enumerate(lines) if line.strip() and number not in self._gone]
             text = "".join(f"{line}\n" for line in [*left, *self._added])
             self._text.write(text.encode(errors="surrogateescape"), self._size)
             self._gone.clear()
