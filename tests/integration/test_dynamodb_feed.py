@@ -15,6 +15,7 @@ from staleproof import aws
 from staleproof.errors import ConfigurationError, ProviderRejectedError, ProviderUnavailableError
 from staleproof_pipeline.consuming.dynamodb_feed import DynamoDbFeed
 from staleproof_pipeline.consuming.shard_ledger import END, ShardLedger, keys
+from staleproof_pipeline.consuming.stream_api import StreamApi
 from staleproof_pipeline.consuming.stream_line import StreamLine
 from staleproof_pipeline.report import Outcome, RecordOutcome
 
@@ -108,7 +109,7 @@ class Stand:
         return ShardLedger(line, self._name, worker, lease=lease)
 
     def feed(self, worker: str = "w", **options: Any) -> DynamoDbFeed:
-        return DynamoDbFeed(self.api, ARN, self.ledger(worker), pause=lambda _: None, **options)
+        return DynamoDbFeed(StreamApi(self.api, ARN), self.ledger(worker), pause=lambda _: None, **options)
 
     def close(self) -> None:
         for each in self._lines:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof.errors import ConfigurationError, ProviderRejectedError, ProviderUnavailableError
+from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
 from staleproof_pipeline.consuming import shards as lineage
 from staleproof_pipeline.consuming.feed import Gap, Progress, Taken
 from staleproof_pipeline.consuming.shard_ledger import END
+from staleproof_pipeline.consuming.stream_api import PAGE, ExpiredError, TrimmedError
 from staleproof_pipeline.mappings import DYNAMODB
 from staleproof_pipeline.report import Outcome
 from staleproof_pipeline.sources import dynamodb_streams
@@ -27,24 +26,19 @@ if TYPE_CHECKING:
 
     from staleproof.clock import Clock
     from staleproof_pipeline.consuming.shard_ledger import ShardLedger
+    from staleproof_pipeline.consuming.stream_api import StreamApi
     from staleproof_pipeline.report import RecordOutcome
 
 DISCOVER = 5.0
 ASK_EVERY = 0.25
 """Seconds between two questions to a shard that had nothing: the API takes five a second, of all readers."""
 
-PAGE = 1_000
-TRIMMED = "TrimmedDataAccessException"
-EXPIRED = "ExpiredIteratorException"
-_REFUSED = ("AccessDenied", "UnrecognizedClient", "InvalidSignature", "ExpiredToken", "InvalidClientToken")
-
 
 class DynamoDbFeed:
     """A `Feed`.
 
     Args:
-        client: a boto3 client of `dynamodbstreams`.
-        stream_arn: the stream.
+        api: the stream.
         ledger: keeps marks and leases.
         pause: waits so many seconds.
         count: records of a shard that are taken at once.
@@ -57,8 +51,7 @@ class DynamoDbFeed:
 
     def __init__(
         self,
-        client: Any,
-        stream_arn: str,
+        api: StreamApi,
         ledger: ShardLedger,
         *,
         pause: Callable[[float], object],
@@ -66,8 +59,7 @@ class DynamoDbFeed:
         latest: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._client = client
-        self._arn = stream_arn
+        self._api = api
         self._ledger = ledger
         self._pause = pause
         self._count = min(count, PAGE)
@@ -154,7 +146,7 @@ class DynamoDbFeed:
     # --- shards -------------------------------------------------------------------------------------
 
     def _discovered(self) -> list[Gap]:
-        self._listed = self._describe()
+        self._listed = self._api.shards()
         stored = self._ledger.marks()
         if not stored and self._latest:
             self._ledger.mark(lineage.first_marks(self._listed))
@@ -178,17 +170,6 @@ class DynamoDbFeed:
             self._iterators.pop(shard, None)
         self._discover_at = self._clock.monotonic() + min(DISCOVER, self._ledger.lease / 3)
 
-    def _describe(self) -> list[lineage.Shard]:
-        found: list[lineage.Shard] = []
-        arguments: dict[str, Any] = {"StreamArn": self._arn}
-        while True:
-            described = self._call("describe_stream", **arguments)["StreamDescription"]
-            found += map(lineage.Shard.of, described.get("Shards", []))
-            last = described.get("LastEvaluatedShardId")
-            if not last:
-                return found
-            arguments["ExclusiveStartShardId"] = last
-
     # --- records ------------------------------------------------------------------------------------
 
     def _read(self, shard: str, records: list[Any]) -> list[Gap]:
@@ -196,15 +177,16 @@ class DynamoDbFeed:
         try:
             if shard not in self._iterators:
                 self._iterators[shard] = self._iterator(shard)
-            page = self._call("get_records", ShardIterator=self._iterators[shard], Limit=self._count)
-        except ClientError as error:
+            page = self._api.page(self._iterators[shard], self._count)
+        except ExpiredError:
             self._iterators.pop(shard, None)
-            if _code(error) == EXPIRED:
-                return []
+            return []
+        except TrimmedError:
+            self._iterators.pop(shard, None)
             self._restarts.add(shard)
             return [Gap(0, f"shard {shard} was trimmed past {self._marks.get(shard)}")]
         found = page.get("Records", [])
-        records += [dynamodb_streams.of_api(each, self._arn) for each in found]
+        records += [dynamodb_streams.of_api(each, self._api.arn) for each in found]
         self._taken += [(shard, each["dynamodb"]["SequenceNumber"]) for each in found]
         following = page.get("NextShardIterator")
         if following:
@@ -226,8 +208,7 @@ class DynamoDbFeed:
         latest = shard in self._newest
         self._newest.discard(shard)
         where = lineage.place(self._marks.get(shard), latest=latest)
-        answer = self._call("get_shard_iterator", StreamArn=self._arn, ShardId=shard, **where)
-        return str(answer["ShardIterator"])
+        return self._api.iterator(shard, where)
 
     def _write_marks(self) -> None:
         owed = dict(self._owed)
@@ -236,32 +217,8 @@ class DynamoDbFeed:
         self._ledger.give_back(ended)
         self._owed = {}
 
-    def _call(self, operation: str, **arguments: Any) -> Any:
-        """Ask the API; what passes by itself, and what never will, is told in our words; the rest as it is."""
-        try:
-            return getattr(self._client, operation)(**arguments)
-        except ClientError as error:
-            code = _code(error)
-            if code in {TRIMMED, EXPIRED}:
-                raise
-            if code == "ResourceNotFoundException":
-                raise ConfigurationError(
-                    f"stream {self._arn}: there is none; name a table's stream"
-                ) from error
-            if code.startswith(_REFUSED):
-                raise ProviderRejectedError(
-                    f"stream {self._arn}: {error}; check the worker's role"
-                ) from error
-            raise ProviderUnavailableError(f"stream {self._arn}: {error}; retry") from error
-        except BotoCoreError as error:
-            raise ProviderUnavailableError(f"stream {self._arn}: {error}; retry") from error
-
     def _age(self, records: Sequence[Any]) -> int:
         if not records:
             return 0
         told = records[-1]["dynamodb"].get("ApproximateCreationDateTime")
         return max(0, round((self._clock.wall() - told) * 1_000)) if isinstance(told, int | float) else 0
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

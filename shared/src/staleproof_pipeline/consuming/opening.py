@@ -69,11 +69,13 @@ def dynamodb_feed(
     """
     from staleproof_pipeline.consuming.dynamodb_feed import DynamoDbFeed  # noqa: PLC0415
     from staleproof_pipeline.consuming.shard_ledger import ShardLedger, keys  # noqa: PLC0415
+    from staleproof_pipeline.consuming.stream_api import StreamApi  # noqa: PLC0415
 
     name = f"{settings.stream_group}:{stream_arn}"
     line = _line(settings, settings.cache_url, keys(name)[0])
     ledger = ShardLedger(line, name, consumer or consumer_name(), lease=lease, clock=clock)
-    return DynamoDbFeed(client, stream_arn, ledger, pause=pause, count=count, latest=latest, clock=clock)
+    api = StreamApi(client, stream_arn)
+    return DynamoDbFeed(api, ledger, pause=pause, count=count, latest=latest, clock=clock)
 
 
 def _line(settings: Settings, url: str, key: bytes) -> StreamLine:

@@ -17,7 +17,7 @@ from staleproof_pipeline.observability import Observability
 from staleproof_pipeline.settings import Settings
 from staleproof_pipeline.worker.health import HealthServer
 from staleproof_pipeline.worker.plain_observer import PlainObservability
-from staleproof_pipeline.worker.service import Worker
+from staleproof_pipeline.worker.process import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
