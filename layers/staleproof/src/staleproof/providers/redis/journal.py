@@ -91,6 +91,8 @@ class JournalSteps(StructureSteps):
     @staticmethod
     def placed(parts: Sequence[Invalidation], replies: Sequence[Any]) -> list[JournalId]:
         """Return where *parts* lie, from the replies to `invalidate`, the last of which are the journal's."""
+        if len(parts) == 1:
+            return [journal_id(replies[-1].decode(), parts[0].id)]
         first = len(replies) - len(parts)
         return [journal_id(replies[first + at].decode(), part.id) for at, part in enumerate(parts)]
 

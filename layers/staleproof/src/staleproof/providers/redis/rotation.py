@@ -11,15 +11,18 @@ from hiredis import pack_command
 from staleproof.policies import guard as guards
 from staleproof.providers.redis.exchange import chunks, commands, packed_names
 from staleproof.providers.redis.scripts import FENCE, SOFTEN_KEY, SOFTEN_TAG
-from staleproof.tags import VERSION_BYTES
+from staleproof.tags import VERSION_BYTES, tag_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from staleproof.events import Invalidation
     from staleproof.keys import Keyspace
     from staleproof.providers.redis.exchange import Command
     from staleproof.tags import TagId
+
+    Packed: TypeAlias = tuple[list[bytes], list[bytes]]
 
 CHUNK = 1_000
 """Keys that a command names at most: ElastiCache Serverless refuses 4,000 arguments."""
@@ -34,18 +37,16 @@ class Rotation:
     def __init__(self, keys: Keyspace) -> None:
         self.keys = keys
         # A tag that changed will change again.
-        self._packed_rotation: Callable[[tuple[TagId, ...]], tuple[list[bytes], list[bytes]]] = lru_cache(
-            maxsize=4_096
-        )(self._pack_rotation)
+        self._known: Callable[[tuple[str, ...]], Packed] = lru_cache(maxsize=4_096)(self._pack_named)
         self._bump = b"*%%d\r\n$8\r\nBITFIELD\r\n$%d\r\n%b\r\n" % (len(keys.guard), keys.guard)
 
     def pack(self, invalidations: Sequence[Invalidation]) -> list[bytes]:
         """Pack the commands up to the journal's. Mostly not by `pack_command`: this is a hot path too."""
-        if len(invalidations) == 1:
-            tags = tuple(invalidations[0].tag_ids)
+        tags = invalidations[0].tags if len(invalidations) == 1 and not invalidations[0].clear else None
+        if tags is not None and len(tags) <= FEW_TAGS:
+            bumps, unlinks = self._known(tags)
         else:
-            tags = tuple([tag for each in invalidations for tag in each.tag_ids])
-        bumps, unlinks = (self._packed_rotation if len(tags) <= FEW_TAGS else self._pack_rotation)(tags)
+            bumps, unlinks = self._pack_rotation([tag for each in invalidations for tag in each.tag_ids])
         packed = [*bumps]
         soft = False
         for each in invalidations:
@@ -63,7 +64,7 @@ class Rotation:
         return packed
 
     def _remove(self, invalidation: Invalidation) -> list[bytes]:
-        _, unlinks = self._pack_rotation(tuple(invalidation.tag_ids))
+        _, unlinks = self._pack_rotation(invalidation.tag_ids)
         return [*unlinks, *map(self._evict, invalidation.evicted)]
 
     def _soften(self, invalidation: Invalidation) -> list[bytes]:
@@ -81,7 +82,10 @@ class Rotation:
             for tag in invalidation.tag_ids
         ]
 
-    def _pack_rotation(self, tags: tuple[TagId, ...]) -> tuple[list[bytes], list[bytes]]:
+    def _pack_named(self, tags: tuple[str, ...]) -> Packed:
+        return self._pack_rotation(list(map(tag_id, tags)))
+
+    def _pack_rotation(self, tags: Sequence[TagId]) -> Packed:
         """Pack what bumps the guards of *tags*, and what forgets their versions."""
         return self.bumps(tags), [self._unlink(some) for some in chunks(tags, CHUNK)]
 
