@@ -107,6 +107,7 @@ def test_hostile_records_are_accounted_for(kind: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # half a minute, where nothing else runs
 def test_a_hundred_thousand_hostile_records_are_accounted_for() -> None:
     """The same for 100,000 over all sources."""
     seen = 0

@@ -121,6 +121,10 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+EXTRAS = {"aiobotocore", "kafka", "localstack_client"}
+"""What no layer carries: imported where an address asks for it, with an error that names the extra."""
+
+
 def test_every_import_resolves_in_the_layers(built: Path) -> None:
     """What our code imports is in a layer or in the standard library: nothing is left to chance."""
     there = {path.name.partition(".")[0] for layer in packages(built) for path in layer.iterdir()}
@@ -133,7 +137,7 @@ def test_every_import_resolves_in_the_layers(built: Path) -> None:
     missing = {name for path in files for name in imported(path)} - there - set(sys.stdlib_module_names)
 
     assert len(files) > 40
-    assert missing == set()
+    assert missing - EXTRAS == set()
 
 
 @pytest.mark.parametrize(("name", "folder"), FUNCTIONS.items())

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
 
 from staleproof.errors import MalformedEventError, OversizedEventError, ProviderUnavailableError
 from staleproof_pipeline.errors import UnforeseenEventError
@@ -44,6 +44,7 @@ class Stdout(io.StringIO):
 def observability(monkeypatch: pytest.MonkeyPatch) -> Observability:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "invalidate-from-table")
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+    Metrics().clear_metrics()  # all of a process share them, and another test may have left some unwritten
     # Loggers of one name share a handler, and with it the output of the test that made it.
     logger = Logger(service=secrets.token_hex(4), logger_handler=logging.StreamHandler(Stdout()))
     return Observability("eu-west-1", logger=logger)
