@@ -7,6 +7,8 @@ calls it there, through a client that checks arguments and answers.
 from __future__ import annotations
 
 import ast
+import io
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -17,13 +19,19 @@ from staleproof.errors import MalformedEventError
 from staleproof.events import Change, Invalidate
 from staleproof.events.invalidation import Invalidation
 from staleproof.publishers import EventBridgePublisher, OutboxPublisher
+from staleproof_pipeline import bootstrap
 from staleproof_pipeline.dead_letter import DeadLetter
 from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
 from staleproof_pipeline.replication.eventbridge_link import EventBridgeLink
+from staleproof_pipeline.rule_texts import ObjectText as RulesObject
+from staleproof_pipeline.rule_texts import ParameterText
+from staleproof_pipeline.settings import Settings as PipelineSettings
+from staleproof_pipeline.worker import command as worker
 from tests.architecture.tree import RINGS, Module, modules
 from tests.contract.publisher_stand import Bus, Table
 from tests.unit.aws_shapes import Recording, operations, services
 from tests.unit.elasticache_account import Account, datastore, group, user
+from tests.unit.test_redriving_aws import exercised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,9 +162,62 @@ def outbox() -> Recording:
     return table.client
 
 
+def rules_parameter() -> Recording:
+    """Rules in the Parameter Store, and an earlier version of them."""
+    told = {"Parameter": {"Name": "/rules", "Type": "String", "Value": "version: 1", "Version": 2}}
+    client = Recording("ssm", {"get_parameter": lambda **_: told})
+    text = ParameterText(lambda: client, "/rules")
+    assert text.fetch("1")
+    assert list(text.earlier())
+    return client
+
+
+def rules_object() -> Recording:
+    """Rules in S3, and an earlier version of them."""
+
+    def get(**_: Any) -> Any:
+        return {"Body": io.BytesIO(b"version: 1"), "ETag": '"1"'}
+
+    versions = [{"Key": "rules.yaml", "IsLatest": latest, "VersionId": "v"} for latest in (True, False)]
+    client = Recording("s3", {"get_object": get, "list_object_versions": lambda **_: {"Versions": versions}})
+    text = RulesObject(lambda: client, "bucket", "rules.yaml")
+    assert text.fetch("")
+    assert len(list(text.earlier())) == 1
+    return client
+
+
+def worker_table() -> Recording:
+    """The stream of a table that a worker is told to read."""
+    arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/Flights/stream/2013-02-08T00:00:00.000"
+    client = Recording("dynamodb", {"describe_table": lambda **_: {"Table": {"LatestStreamArn": arn}}})
+    settings = PipelineSettings(cache_url="memory://", namespace="flights", region="eu-west-1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "client", lambda *_: client)
+        assert worker._latest_stream(settings, "Flights") == arn
+    return client
+
+
+def redriven(service: str) -> Recording:
+    """What redriving asks *service*, of queues, buckets and streams."""
+    clients: list[Recording] = exercised()
+    return next(each for each in clients if each.service == service)
+
+
 EXERCISES: dict[str, Callable[[], Recording]] = {
-    each.__name__: each for each in (parameters, secret, discovery, letters, events, announcements, outbox)
-}
+    each.__name__: each
+    for each in (
+        parameters,
+        secret,
+        discovery,
+        letters,
+        events,
+        announcements,
+        outbox,
+        rules_parameter,
+        rules_object,
+        worker_table,
+    )
+} | {f"redriven-{each}": partial(redriven, each) for each in ("sqs", "s3", "dynamodbstreams", "kinesis")}
 
 
 @pytest.mark.parametrize("name", EXERCISES)

@@ -23,13 +23,13 @@ class Range(NamedTuple):
 
     Attributes:
         shard: a shard's id, or `topic-partition`.
-        first: sequence number or offset.
+        first: sequence number or offset, as the source writes it; compared as a number.
         last: likewise.
     """
 
     shard: str
-    first: int
-    last: int
+    first: str
+    last: str
 
 
 class BatchPlace(NamedTuple):
@@ -69,7 +69,7 @@ class BatchPlace(NamedTuple):
             source,
             arn if isinstance(arn, str) else "",
             ranges,
-            _number(info.get("batchSize"), f"{name}.batchSize"),
+            int(_number(info.get("batchSize"), f"{name}.batchSize")),
             tuple(servers.split(",")) if isinstance(servers, str) and servers else (),
             _instant(found.get("timestamp")),
         )
@@ -106,11 +106,11 @@ def _field(found: Any, name: str) -> Any:
     return found.get(name) if isinstance(found, dict) else None
 
 
-def _number(found: Any, path: str) -> int:
+def _number(found: Any, path: str) -> str:
     text = str(found) if type(found) is int else found
     if not isinstance(text, str) or not text.isascii() or not text.isdecimal() or len(text) > 129:  # noqa: PLR2004
         raise MalformedEventError(f"{path}: {str(found)[:80]!r} is no number; clear the namespace instead")
-    return int(text)
+    return text
 
 
 def _instant(found: Any) -> int:

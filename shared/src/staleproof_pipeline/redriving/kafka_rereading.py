@@ -70,20 +70,21 @@ def _records(consumer: Any, batch: BatchPlace, place: Range) -> list[Any]:
     if not topic or not number.isdecimal():
         raise lost(batch, f"{place.shard!r} is no partition")
     partition = TopicPartition(topic, int(number))
+    first, last = int(place.first), int(place.last)
     begins, ends = consumer.beginning_offsets([partition]), consumer.end_offsets([partition])
-    if begins[partition] > place.first or ends[partition] <= place.last:
+    if begins[partition] > first or ends[partition] <= last:
         raise lost(batch, f"the partition has {begins[partition]} to {ends[partition] - 1}")
     consumer.assign([partition])
-    consumer.seek(partition, place.first)
+    consumer.seek(partition, first)
     found: list[Any] = []
     silent = 0
     # Offsets of transaction markers are no records, so the position tells the end, and not the last offset.
-    while consumer.position(partition) <= place.last:
+    while consumer.position(partition) <= last:
         page = consumer.poll(timeout_ms=POLL_MS).get(partition, [])
         silent = 0 if page else silent + 1
         if silent == PATIENCE:
             raise lost(batch, "its brokers give nothing") if not found else _stopped(place)
-        found += [each for each in page if each.offset <= place.last]
+        found += [each for each in page if each.offset <= last]
     return found
 
 

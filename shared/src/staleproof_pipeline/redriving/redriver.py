@@ -9,7 +9,7 @@ there; those of which some are missing stay.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK
 from staleproof.errors import EventError
@@ -17,6 +17,7 @@ from staleproof_pipeline.consuming.feed import Gap
 from staleproof_pipeline.errors import TrimmedEventError
 from staleproof_pipeline.redriving import parcel as parcels
 from staleproof_pipeline.redriving.letter_filter import LetterFilter
+from staleproof_pipeline.redriving.parcel import Parcel
 from staleproof_pipeline.redriving.step import Fate, Step
 from staleproof_pipeline.redriving.store import Held
 
@@ -25,13 +26,21 @@ if TYPE_CHECKING:
 
     from staleproof.clock import Clock
     from staleproof_pipeline.consuming.gap import GapKeeper
+    from staleproof_pipeline.dead_letter import DeadLetter
     from staleproof_pipeline.redriving.attempt import Attempt, Trying
-    from staleproof_pipeline.redriving.parcel import Parcel, Run
+    from staleproof_pipeline.redriving.parcel import Run
     from staleproof_pipeline.redriving.rereading import Rereading
     from staleproof_pipeline.redriving.store import LetterStore
 
 EVERYTHING = LetterFilter()
 GONE = frozenset({Fate.APPLIED, Fate.IGNORED, Fate.CLEARED})
+
+
+class _Settled(NamedTuple):
+    """What became of something in this run, and the letter that is in the store now, or was."""
+
+    fate: Fate
+    letter: DeadLetter | None
 
 
 class Redriver:
@@ -73,7 +82,7 @@ class Redriver:
         self._clock = clock
         self._next_at = clock.monotonic()
         self._pieces: dict[str, dict[int, Held]] = {}
-        self._settled: dict[str, Fate] = {}
+        self._settled: dict[str, _Settled] = {}
         self._seen_again = 0
         self._kept: list[Held] = []
 
@@ -86,11 +95,10 @@ class Redriver:
         tried = 0
         try:
             while going() and self._seen_again <= len(self._settled) and (taken := self._store.take()):
-                for at, one in enumerate(taken):
+                self._kept += taken
+                for one in taken:
                     if not going() or tried == limit:
-                        self._kept += taken[at:]
                         return
-                    self._kept.append(one)
                     for step in self._steps(one):
                         tried += step.fate not in {Fate.PASSED, Fate.UNREADABLE}
                         yield step
@@ -106,30 +114,33 @@ class Redriver:
         try:
             parcel = parcels.read(held.texts)
         except EventError as error:
-            if not self._known(held.name, held):
-                self._settled[held.name] = Fate.UNREADABLE
-                yield Step(held.name, Fate.UNREADABLE, told=str(error))
+            parcel = Parcel(f"\0{held.name}", "", "")
+            step = Step(held.name, Fate.UNREADABLE, told=str(error))
+        else:
+            step = _step(held, parcel, Fate.PASSED)
+        if self._known(parcel, held):
             return
-        if self._known(parcel.id, held):
-            return
-        step = _step(held, parcel, Fate.PASSED)
-        if self._wanted.passes(parcel, held.texts, held.at_ms):
+        if step.fate is Fate.PASSED and self._wanted.passes(parcel, held.texts, held.at_ms):
             self._wait()
             step = self._dealt_with(held, parcel)
-        self._settled[parcel.id] = step.fate
+        self._settled.setdefault(parcel.id, _Settled(step.fate, parcel.letter))
         yield step
 
-    def _known(self, name: str, held: Held) -> bool:
+    def _known(self, parcel: Parcel, held: Held) -> bool:
         """Say whether this run has dealt with it: a queue shows messages twice, and those that were stored since.
 
-        Whoever sees nothing but such, and more of them than there are, has seen everything.
+        Whoever sees nothing but such, and more of them than there are, has seen everything. Copies of what is gone go,
+        and so do copies of what has a successor by now.
         """
-        fate = self._settled.get(name)
-        self._seen_again = 0 if fate is None else self._seen_again + 1
-        if fate in GONE and not self._dry:
-            self._store.remove([held])
-            self._forget(held)
-        return fate is not None
+        before = self._settled.get(parcel.id)
+        known = before is not None and _payload(before.letter) == _payload(parcel.letter)
+        self._seen_again = self._seen_again + 1 if known else 0
+        if before is not None and known and not self._dry:
+            succeeded = before.fate is Fate.AGAIN and parcel.letter != before.letter
+            if before.fate in GONE or succeeded:
+                self._store.remove([held])
+                self._forget(held)
+        return known
 
     def _dealt_with(self, held: Held, parcel: Parcel) -> Step:
         try:
@@ -143,7 +154,7 @@ class Redriver:
 
     def _settle(self, held: Held, attempt: Attempt) -> None:
         if attempt.fate is Fate.AGAIN:
-            self._settled.update((each.id, Fate.AGAIN) for each in attempt.letters)
+            self._settled.update((each.id, _Settled(Fate.AGAIN, each)) for each in attempt.letters)
             self._store.replace(held, attempt.letters)
         else:
             self._store.remove([held])
@@ -199,6 +210,10 @@ class Redriver:
         if self._next_at > now:
             self._pause(self._next_at - now)
         self._next_at = max(now, self._next_at) + self._every
+
+
+def _payload(letter: DeadLetter | None) -> Any:
+    return None if letter is None else letter.payload
 
 
 def _step(
