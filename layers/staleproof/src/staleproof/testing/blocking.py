@@ -11,6 +11,7 @@ import asyncio
 import functools
 import inspect
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 LOADERS = 64
 """Plain functions that run at once under one loop."""
+
+CLOSING = 0.5
+"""Seconds for connections to say goodbye."""
 
 LONGEST = 5.0
 """Seconds that a loop waits for its tasks to end."""
@@ -48,6 +52,7 @@ class Portal:
         if not self._thread.is_alive():
             return
         self.settle()
+        self.call(_disconnected)
         self.call(self._loop.shutdown_default_executor)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -176,6 +181,15 @@ async def _settled() -> None:
         for task in pending:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+
+
+async def _disconnected() -> None:
+    """Wait for connections that are closing: TLS says goodbye first, and whose loop ends before is never closed."""
+    selector = getattr(asyncio.get_running_loop(), "_selector", None)
+    deadline = time.monotonic() + CLOSING
+    # One place is the loop's own, by which other threads wake it.
+    while selector and len(selector.get_map()) > 1 and time.monotonic() < deadline:  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.001)
 
 
 def awaited(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
