@@ -99,11 +99,12 @@ def _dynamodb_number(record: Any) -> str | None:
 
 def _item(record: Any) -> str | None:
     keys = _field(record, "dynamodb", "Keys")
-    return (
-        repr(sorted(keys.items()))
-        if isinstance(keys, dict) and all(isinstance(k, str) for k in keys)
-        else None
-    )
+    if not isinstance(keys, dict) or not all(isinstance(name, str) for name in keys):
+        return None
+    try:
+        return repr(sorted(keys.items()))
+    except (ValueError, TypeError, RecursionError):  # numbers of thousands of digits, and worse: it is poison
+        return None
 
 
 def _kinesis_number(record: Any) -> str | None:
@@ -171,19 +172,24 @@ def of_queue(event: Any, name: str) -> bool:
 # --- Kafka --------------------------------------------------------------------------------------------------
 
 
+def _number(record: Any, name: str) -> int | None:
+    found = _field(record, name)
+    return found if type(found) is int and 0 <= found <= kafka.MAX_OFFSET else None
+
+
 def _partition(record: Any) -> str | None:
-    topic, number = _text(record, "topic"), _field(record, "partition")
-    return f"{topic}-{number}" if topic is not None and type(number) is int else None
+    topic, number = _text(record, "topic"), _number(record, "partition")
+    return f"{topic}-{number}" if topic is not None and number is not None else None
 
 
 def _offset(record: Any) -> dict[str, Any] | None:
-    partition, offset = _partition(record), _field(record, "offset")
-    return {"partition": partition, "offset": offset} if partition and type(offset) is int else None
+    partition, offset = _partition(record), _number(record, "offset")
+    return {"partition": partition, "offset": offset} if partition and offset is not None else None
 
 
 def _place(record: Any) -> tuple[str, int] | None:
-    partition, offset = _partition(record), _field(record, "offset")
-    return (partition, offset) if partition and type(offset) is int else None
+    partition, offset = _partition(record), _number(record, "offset")
+    return (partition, offset) if partition and offset is not None else None
 
 
 def _key(record: Any) -> tuple[str, str] | None:
