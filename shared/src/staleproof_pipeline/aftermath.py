@@ -3,7 +3,8 @@
 Theory of operation, for a batch. `settle` decides of coalesced invalidations which targets fall now, which are put
 off and which are covered (`rules.coalescing`). Within one batch everything is applied after the last change, so the
 first record that touches a target stands for the others, and they *depend* on it: if it fails, they fail. `carry_out`
-comes after applying: it stores what is put off, and only what is stored covers later changes.
+comes after applying: it stores what is put off, and only what is stored covers later changes. What is above the limits
+of this process is put off as well, or, where nothing keeps it, its record fails and stays in its source.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 
 from staleproof.clock import SYSTEM_CLOCK
 from staleproof_pipeline.deferral import NoDeferrer
-from staleproof_pipeline.errors import DeliveryError
+from staleproof_pipeline.errors import DeliveryError, OverLimitError
 from staleproof_pipeline.followups import NONE, Deferred
 from staleproof_pipeline.observer import NullObserver
 from staleproof_pipeline.rules.coalescing import MemoryWindows, Verdict, decide
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from staleproof_pipeline.deferral import Deferrer
     from staleproof_pipeline.followups import Coalesced
     from staleproof_pipeline.observer import Observer
+    from staleproof_pipeline.purge_limit import PurgeLimit
     from staleproof_pipeline.rules.coalescing import Window, Windows
     from staleproof_pipeline.translation import Translated
     from staleproof_pipeline.warm_requests import Warmer
@@ -58,12 +60,14 @@ class Settled(NamedTuple):
         deferred: what is to be stored, with its record's number.
         dependencies: the records that stand for a record.
         owners: who stands for which target.
+        refused: records of which something is above the limits, and nothing keeps it.
     """
 
     asked: list[Translated]
     deferred: list[tuple[int, Deferred]]
     dependencies: dict[int, set[int]]
     owners: dict[str, _Owner]
+    refused: dict[int, Exception]
 
 
 class Aftermath:
@@ -75,6 +79,7 @@ class Aftermath:
         windows: remembers the windows of hot tags.
         observer: hears what rules in shadow mode would have done.
         clock: the source of time.
+        limit: how much is invalidated at most; what is above is put off too.
     """
 
     def __init__(
@@ -85,7 +90,10 @@ class Aftermath:
         windows: Windows | None = None,
         observer: Observer | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        limit: PurgeLimit | None = None,
     ) -> None:
+        self._keeps = deferrer is not None
+        self._limit = limit or None
         self._deferrer: Deferrer = NoDeferrer() if deferrer is None else deferrer
         self._warmer: Warmer = NullWarmer() if warmer is None else warmer
         self._windows: Windows = MemoryWindows() if windows is None else windows
@@ -94,14 +102,33 @@ class Aftermath:
 
     def settle(self, asked: Sequence[Translated]) -> Settled:
         """Decide what of *asked* is applied now."""
-        settled = Settled(list(asked), [], {}, {})
+        settled = Settled(list(asked), [], {}, {}, {})
         for number, each in enumerate(asked):
             if each.follow_ups is not NONE:
                 settled.deferred.extend((number, item) for item in each.follow_ups.deferred)
                 now = [self._split(number, item, settled) for item in each.follow_ups.coalesced]
                 falling = (*each.invalidations, *(part for part in now if part is not None))
                 settled.asked[number] = each._replace(invalidations=falling)
+        if self._limit is not None:
+            for number, each in enumerate(settled.asked):
+                if each.invalidations:
+                    settled.asked[number] = self._limited(number, each, settled, self._limit)
         return settled
+
+    def _limited(self, number: int, asked: Translated, settled: Settled, limit: PurgeLimit) -> Translated:
+        """Return what of *asked* may fall now; what may not is put off, or its record refused."""
+        now: list[Invalidation] = []
+        for each in asked.invalidations:
+            seconds = limit.wait(each)
+            if not seconds:
+                now.append(each)
+            elif self._keeps:
+                settled.deferred.append((number, Deferred(each, max(1, round(seconds * 1_000)))))
+            else:
+                settled.refused[number] = OverLimitError(
+                    f"above STALEPROOF_PURGE_RATE or STALEPROOF_CLEAR_RATE; next in {seconds:.1f} s"
+                )
+        return asked._replace(invalidations=tuple(now))
 
     def _split(self, number: int, item: Coalesced, settled: Settled) -> Invalidation | None:
         """Return the part of *item* that falls now, None for nothing; note what is put off, and what is covered."""
@@ -127,7 +154,7 @@ class Aftermath:
 
     def carry_out(self, settled: Settled, failed: Mapping[int, Exception]) -> dict[int, Exception]:
         """Store what is put off by records that have not *failed*; return the errors of all that have by now."""
-        errors = dict(failed)
+        errors = {**settled.refused, **failed}
         waiting = [(number, item) for number, item in settled.deferred if number not in errors]
         if waiting:
             stored = self._stored([item for _, item in waiting])

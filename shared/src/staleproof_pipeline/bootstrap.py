@@ -19,8 +19,10 @@ from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
 from staleproof_pipeline.dead_letter_stream import DeadLetterStream
 from staleproof_pipeline.deferral import DUE, DueTranslator
 from staleproof_pipeline.deferral_queue import DeferralQueue
+from staleproof_pipeline.deferral_set import DeferralSet
 from staleproof_pipeline.invalidation import Invalidator
 from staleproof_pipeline.observability import Observability
+from staleproof_pipeline.purge_limit import PurgeLimit
 from staleproof_pipeline.replication.eventbridge_link import EventBridgeLink
 from staleproof_pipeline.replication.follow import Followed, JournalFollower
 from staleproof_pipeline.replication.push import Pusher
@@ -133,8 +135,11 @@ def pipeline(
         kind(rules, settings.region, settings.namespace, peers=settings.peers, clock=clock)
         for kind in (Translator, DueTranslator)
     )
-    aftermath = Aftermath(deferrer, warmer=warmer, observer=observability, clock=clock)
-    common = partial(Invalidator, observer=observability, clock=clock, aftermath=aftermath)
+    limit = PurgeLimit(settings.purge_rate, settings.clear_rate, clock=clock)
+    aftermath = Aftermath(deferrer, warmer=warmer, observer=observability, clock=clock, limit=limit)
+    common = partial(
+        Invalidator, observer=observability, clock=clock, aftermath=aftermath, budget=settings.batch_budget
+    )
     invalidator, later = (common(each, providers, dead_letters, pusher) for each in (translator, due))
     gaps = GapKeeper(translator, providers, pusher, clock=clock)
     return Pipeline(invalidator, observability, later, gaps, settings)
@@ -208,10 +213,18 @@ def _dead_letters(settings: Settings) -> DeadLetters:
     return DeadLetterQueue(partial(_client, "sqs", settings.region), url)
 
 
-def _deferrer(settings: Settings) -> DeferralQueue | None:
+def _deferrer(settings: Settings) -> Deferrer | None:
+    if settings.deferral_set:
+        return deferral_set(settings)
     if not settings.deferral_queue_url:
         return None
     return DeferralQueue(partial(_client, "sqs", settings.region), settings.deferral_queue_url)
+
+
+def deferral_set(settings: Settings) -> DeferralSet:
+    """Return what keeps on the cache's server what rules put off. Nothing is connected yet."""
+    connect = partial(dead_letter_stream.line, settings.cache_url, settings.timeout, settings.deferral_set)
+    return DeferralSet(connect, settings.deferral_set.encode())
 
 
 def _links(settings: Settings) -> list[Link]:

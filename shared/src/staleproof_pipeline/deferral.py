@@ -121,9 +121,9 @@ class DueTranslator(Translator):
             return Translated(error=error)
         asked = parsed.invalidations if isinstance(parsed, Replicated) else ()
         for each in asked:
-            if each.origin != self.region:
+            if each.origin != self.region and each.origin not in self._peers:
                 refusal = ForbiddenEventError(
-                    f"origin {each.origin!r} is not this region; its own queue has it"
+                    f"origin {each.origin!r} is neither this region nor a peer; its own queue has it"
                 )
                 return Translated(error=refusal)
             if (unfollowed := self._not_followed(each.namespace)) is not None:

@@ -9,6 +9,14 @@ class DeliveryError(CacheError):
     """A queue or a bus did not take a message: what it stood for is not done, so retry."""
 
 
+class OverLimitError(DeliveryError):
+    """More is to be invalidated at once than the limits allow, and nothing keeps it for later: deliver it again."""
+
+
+class SlowCacheError(DeliveryError):
+    """The cache answers, and too slowly for the whole batch: the rest stays in its source."""
+
+
 class FieldError(MalformedEventError):
     """A field is missing or wrong.
 

@@ -6,6 +6,7 @@ applied is then handed to the links at once; that may fail, since the follower s
 missed. Last, poison goes to the dead letter. A record counts as handled only when all of its parts are:
 
 * unavailable server: this chunk and everything after it fail, and are delivered again;
+* a server that is too slow for the batch: what is not begun within the budget fails likewise;
 * what is put off and not stored: the record fails;
 * refused chunk, or a fault that nobody foresaw: its invalidations are tried singly, and those that fail again fail
   alone;
@@ -28,7 +29,7 @@ from staleproof.clock import SYSTEM_CLOCK
 from staleproof.errors import ProviderUnavailableError
 from staleproof_pipeline.aftermath import Aftermath
 from staleproof_pipeline.dead_letter import DeadLetter
-from staleproof_pipeline.errors import DeliveryError
+from staleproof_pipeline.errors import DeliveryError, SlowCacheError
 from staleproof_pipeline.observer import NullObserver
 from staleproof_pipeline.order import ALONE, TOGETHER
 from staleproof_pipeline.report import Outcome, RecordOutcome, Report
@@ -67,6 +68,7 @@ class Invalidator:
         clock: the source of time.
         chunk: invalidations a call to the provider takes.
         aftermath: carries out what rules ask for beside: later invalidations, windows of hot tags, warm-ups.
+        budget: seconds after which no further call to the provider is begun.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Invalidator:
         clock: Clock = SYSTEM_CLOCK,
         chunk: int = CHUNK,
         aftermath: Aftermath | None = None,
+        budget: float = float("inf"),
     ) -> None:
         self.translator = translator
         self._providers = providers
@@ -88,6 +91,7 @@ class Invalidator:
         self._observer: Observer = observer or NullObserver()
         self._clock = clock
         self._chunk = chunk
+        self._budget = budget
         self._aftermath = aftermath or Aftermath(observer=self._observer, clock=clock)
 
     def apply(self, records: Sequence[Any], source: RecordSource, order: Order | None = None) -> Report:
@@ -140,10 +144,14 @@ class Invalidator:
         errors: dict[int, Exception] = {}
         copies: list[tuple[int, int]] = []
         waiting = list(self._chunks(asked, copies))
+        until = self._clock.monotonic() + self._budget
         for at, (namespace, chunk) in enumerate(waiting):
+            late = (
+                at > 0 and self._clock.monotonic() > until
+            )  # the first is always tried, so every batch gets on
             try:
-                applied += self._apply_chunk(namespace, chunk, errors)
-            except ProviderUnavailableError as error:
+                applied += self._in_time(namespace, chunk, errors, late=late)
+            except (ProviderUnavailableError, SlowCacheError) as error:
                 errors.update((number, error) for _, rest in waiting[at:] for number, _ in rest)
                 break
         for number, first in copies:
@@ -169,6 +177,18 @@ class Invalidator:
         for namespace, items in namespaces.items():
             for start in range(0, len(items), self._chunk):
                 yield namespace, items[start : start + self._chunk]
+
+    def _in_time(
+        self,
+        namespace: str,
+        chunk: Sequence[tuple[int, Invalidation]],
+        errors: dict[int, Exception],
+        *,
+        late: bool,
+    ) -> list[Placed]:
+        if late:
+            raise SlowCacheError(f"the cache took more than {self._budget:g} s; the rest comes again")
+        return self._apply_chunk(namespace, chunk, errors)
 
     def _apply_chunk(
         self, namespace: str, chunk: Sequence[tuple[int, Invalidation]], errors: dict[int, Exception]

@@ -51,7 +51,8 @@ def rules(
         if deferrer is None and found.needs_deferral:
             raise ConfigurationError(
                 f"rules {', '.join(found.needs_deferral[:20])} have 'delay' or 'coalesce', and nothing keeps what they "
-                "put off; set STALEPROOF_DEFERRAL_QUEUE_URL to a standard SQS queue"
+                "put off; set STALEPROOF_DEFERRAL_QUEUE_URL to a standard SQS queue, or STALEPROOF_DEFERRAL_SET where "
+                "workers run"
             )
 
     if settings.rules_text:
