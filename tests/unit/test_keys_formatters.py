@@ -273,3 +273,10 @@ def test_a_formatted_key_is_served_by_the_hit_path() -> None:
 
     assert [user(each) for each in ("A@x", "a@x", " a@X ")] == ["A@x"] * 3
     assert (cache.statistics.loads, cache.statistics.near_hits) == (1, 2)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_day_that_no_calendar_has_in_utc_is_refused(moment: str) -> None:
+    """It is told like any other value that is no day."""
+    with pytest.raises(ConfigurationError, match="cannot be made of"):
+        key("{x:date}", x=moment)

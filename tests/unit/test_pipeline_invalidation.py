@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from staleproof_pipeline.dead_letter import DeadLetter
     from staleproof_pipeline.report import Report
 
+OTHER_RULE = """
+  - name: board
+    when: {table: Flights}
+    tags: ["board:{keys.flight_id}"]
+"""
 APPLIED, IGNORED, BURIED, FAILED = Outcome.APPLIED, Outcome.IGNORED, Outcome.DEAD_LETTERED, Outcome.FAILED
 
 
@@ -201,6 +206,20 @@ def test_a_tag_beyond_its_bound_is_poison() -> None:
     assert outcomes(report) == [BURIED]
     assert made.dead_letters.letters[0].reason == "oversized"
     assert "has 1107 bytes; use 1 to 1024" in made.dead_letters.letters[0].error
+
+
+@pytest.mark.parametrize("hostile", [{"S": "x" * 2_000}, {"L": []}, {"M": {}}, {"S": ""}])
+def test_whoever_writes_one_value_does_not_hold_back_what_else_falls(hostile: dict[str, Any]) -> None:
+    """A value that makes no tag costs that tag alone: the others fall, and the record is kept with the reason."""
+    made = world(RULES.replace('"airline:{carrier}"]', '"{carrier}"]', 1) + OTHER_RULE)
+    changed = record(1)
+    changed["dynamodb"]["NewImage"]["carrier"] = hostile
+
+    report = made.apply(changed)
+
+    assert outcomes(report) == [BURIED]
+    assert [set(each.tags) for each in made.journal()] == [{"flight:f1", "UA", "board:f1"}]
+    assert len(made.dead_letters.letters) == 1
 
 
 def test_a_fault_of_ours_is_kept_like_poison() -> None:

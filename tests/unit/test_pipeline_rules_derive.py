@@ -225,3 +225,53 @@ def test_the_row_version_is_the_one_after_the_change(
 
     assert targets.tags == ("x",)
     assert (targets.row_version, targets.lag_ms) == (expected, 0 if expected is None else 2_000)
+
+
+def test_a_change_that_tells_no_row_at_all_is_noticed() -> None:
+    """Whatever the operation: a rule that needs a row which nobody tells must not pass for one that names nothing."""
+    bare = change(
+        source=Source.APPLICATION,
+        operation=Operation.OTHER,
+        old=None,
+        new=None,
+        images=frozenset(),
+        keys={"id": 1},
+    )
+    by_rows = "when: {source: application, entity: Flights}, tags: ['airline:{carrier}'%s]"
+
+    with pytest.raises(MalformedEventError, match=r"needs \{carrier\} of 'Flights'"):
+        derived(by_rows % "", bare)
+    (found,) = derived(by_rows % ", 'flight:{id}'", bare)
+    assert (found.tags, found.lacking) == (("flight:1",), ("{carrier}",))
+
+
+def test_keys_that_are_not_told_are_noticed() -> None:
+    """A record of Kafka without a key tells none; the row has one all the same."""
+    keyless = change(source=Source.KAFKA, keys={}, images=frozenset({"new"}), old=None)
+    rule = "when: {source: kafka, table: Flights}, tags: ['flight:{keys.id}'%s]"
+
+    with pytest.raises(MalformedEventError, match=r"needs \{keys\.id\}"):
+        derived(rule % "", keyless)
+    (found,) = derived(rule % ", 'airline:{new.carrier}'", keyless)
+    assert (found.tags, found.lacking) == (("airline:UA",), ("{keys.id}",))
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ('[{"sku": "a"}, {"sku": 7}]', {"bought:a", "bought:7"}),
+        ('{"sku": "a"}', set()),
+        ("[sale]", set()),
+    ],
+)
+def test_a_list_that_a_column_holds_as_text_has_its_elements(items: str, expected: set[str]) -> None:
+    """Fields of Redis streams are texts, and so are columns of JSON without a schema."""
+    rule = "when: {table: Flights}, each: items, tags: ['bought:{each.sku}']"
+    (found,) = derived(rule, change(old=None, operation=Operation.INSERT, new={"items": items}))
+    (same,) = derived(
+        rule.replace("each: items", "each: basket.items"),
+        change(new={"basket": f'{{"items": {items}}}'} if items[1] == "{" else {"items": items}),
+    )
+
+    assert set(found.tags) == expected
+    assert set(same.tags) == (expected if items[1] == "{" else set())

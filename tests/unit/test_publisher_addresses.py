@@ -156,3 +156,11 @@ def test_null_refuses_what_others_would() -> None:
     """What works against nowhere works elsewhere: an oversized message is refused there, too."""
     with pytest.raises(UnpublishedError):
         publishers.of("null://").publish(Change.now("p", "modify", new={"a": "x" * 2_000_000}))
+
+
+@pytest.mark.parametrize("url", ["kafka://user:pa/sswd@a:9092", "kafka://user:pa/sswd%40a:9092/changes"])
+def test_a_part_of_a_password_does_not_pass_for_a_topic(url: str) -> None:
+    """A slash in a password must be escaped; whoever forgets it does not read the rest in an error."""
+    with pytest.raises(ConfigurationError, match="it holds a user or password") as caught:
+        publishers.of(url)
+    assert not {"pa", "sswd"} & set(str(caught.value).replace("'", " ").replace("/", " ").split())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -339,3 +341,40 @@ def test_matching_is_pure_and_total(when: str, of: ChangeEvent) -> None:
         assert matches(found, of)
     else:
         assert all(answer)
+
+
+def test_keys_that_a_source_does_not_tell_meet_every_condition() -> None:
+    """In doubt a change is invalidated, as where a row is not told."""
+    keyless = change(keys={}, source=Source.KAFKA)
+
+    assert fires("source: kafka, table: Orders, keys: {tenant: acme}", keyless)
+    assert not fires("table: Orders, keys: {tenant: acme}", change(keys={"tenant": "globex"}))
+
+
+def test_dates_meet_the_texts_that_templates_make_of_them() -> None:
+    """A day of a database is a date, and a rules file can only write its text."""
+    of = change(new={"day": date(2026, 1, 31), "at": datetime(2026, 1, 31, 12, tzinfo=UTC)})
+
+    assert fires("table: Orders, new: {day: '2026-01-31'}", of)
+    assert fires("table: Orders, new: {at: {prefix: '2026-01-31T12'}}", of)
+    assert not fires("table: Orders, new: {day: '2026-02-01'}", of)
+
+
+def test_a_number_is_met_whatever_its_scale() -> None:
+    """A column of two decimals writes 12.50, of which YAML keeps 12.5; 300 is still not 300.0."""
+    of = change(new={"price": Decimal("12.50"), "total": Decimal("300.00"), "count": 300})
+
+    assert fires("table: Orders, new: {price: 12.50}", of)
+    assert fires("table: Orders, new: {total: 300.0}", of)
+    assert not fires("table: Orders, new: {total: 300}", of)
+    assert not fires("table: Orders, new: {count: 300.0}", of)
+
+
+def test_an_explanation_tells_what_falls_beside_what_cannot() -> None:
+    """As in the pipeline: the error is told, and the rest falls."""
+    told = explain(
+        ruleset("when: {table: Orders}, tags: ['x:{bad}', 'y:{good}']"), change(new={"bad": [], "good": 1})
+    )
+
+    assert "a key field cannot be made of list" in told.error
+    assert [tag for each in told.invalidations for tag in each.tags] == ["y:1"]

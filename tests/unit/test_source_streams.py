@@ -252,6 +252,15 @@ def test_a_plain_message_is_an_application_s() -> None:
     assert found.changed_ms == 1_360_332_012_500
 
 
+def test_a_record_that_a_pipe_flattened_is_the_same() -> None:
+    """EventBridge Pipes hand over a record's fields without the object around its data."""
+    nested = record("kinesis-plain")
+    flat = {**nested, **nested["kinesis"]}
+    del flat["kinesis"]
+
+    assert kinesis.parse(flat) == kinesis.parse(nested)
+
+
 def test_packed_records_are_refused_with_the_remedy() -> None:
     """What the producer library packed is several records; reading it as one would lose the others."""
     with pytest.raises(UnsupportedFormatError, match="AggregationEnabled=false"):
@@ -318,6 +327,14 @@ def test_a_record_that_only_replication_caused_is_ignored() -> None:
     assert isinstance(parsed("dynamodb-replica-2017-own"), Ignored)
     changed = with_field(record("dynamodb-replica-2017-own"), "dynamodb.NewImage.status", {"S": "boarding"})
     assert isinstance(dynamodb_streams.change(changed), ChangeEvent)
+
+
+def test_a_replica_s_change_from_true_to_one_is_a_change() -> None:
+    """Python takes true for 1; whoever reads the row does not."""
+    told = with_field(record("dynamodb-replica-2017-own"), "dynamodb.NewImage.open", {"N": "1"})
+    told = with_field(told, "dynamodb.OldImage.open", {"BOOL": True})
+
+    assert isinstance(dynamodb_streams.change(told), ChangeEvent)
 
 
 def test_a_later_version_s_replica_is_an_ordinary_record() -> None:

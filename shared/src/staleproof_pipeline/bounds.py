@@ -8,6 +8,7 @@ from operator import attrgetter
 from staleproof.errors import ConfigurationError, MalformedEventError, OversizedEventError
 from staleproof.events.invalidation import Invalidation, encode
 from staleproof.keys import Keyspace
+from staleproof.tags import tag_id
 from staleproof_pipeline.change import MAX_EPOCH_MS
 
 MAX_ROW_VERSION = 2**63 - 1
@@ -52,11 +53,34 @@ def checked(invalidation: Invalidation) -> Invalidation:
     _check_numbers(invalidation)
     _check_texts(invalidation)
     for key in invalidation.keys:
-        if not 0 < len(key) <= MAX_KEY_CHARACTERS:
-            raise OversizedEventError(
-                f"key {key[:80]!r} has {len(key)} characters; use 1 to {MAX_KEY_CHARACTERS}"
-            )
+        checked_key(key)
     return invalidation
+
+
+def checked_tag(tag: str) -> str:
+    """Return *tag*, a Unicode text, if an entry can carry it.
+
+    Raises:
+        OversizedEventError: it is empty, or too long.
+    """
+    try:
+        tag_id(tag)
+    except ConfigurationError as error:
+        raise OversizedEventError(str(error)) from error
+    return tag
+
+
+def checked_key(key: str) -> str:
+    """Return *key* if an entry can have it.
+
+    Raises:
+        OversizedEventError: it is empty, or too long.
+    """
+    if not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        raise OversizedEventError(
+            f"key {key[:80]!r} has {len(key)} characters; use 1 to {MAX_KEY_CHARACTERS}"
+        )
+    return key
 
 
 @lru_cache(maxsize=256)

@@ -96,6 +96,7 @@ class ChangeEvent(BaseModel):
         old: the row before, or None: there was none, or the source does not tell.
         new: the row after, or None likewise.
         images: which of `old` and `new` the source would tell if there were one.
+        untold: attributes of `new` that the source leaves out of a row that it tells.
         changed_ms: UTC milliseconds of the change at its source, 0 if unknown.
         position: its place in the source.
         region: where it happened.
@@ -119,6 +120,7 @@ class ChangeEvent(BaseModel):
     old: dict[str, Any] | None = None
     new: dict[str, Any] | None = None
     images: frozenset[str] = frozenset({"old", "new"})
+    untold: frozenset[str] = frozenset()
     changed_ms: int = Field(default=0, ge=0, le=MAX_EPOCH_MS)
     position: Position = Position()
     region: str = Field(default="", max_length=64)

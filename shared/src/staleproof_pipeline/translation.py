@@ -157,11 +157,14 @@ class Translator:
 
     def _changed(self, change: ChangeEvent) -> Translated:
         rules = self.rules
-        targets = rules.targets(change)
+        errors: list[EventError] = []
+        targets = rules.targets(change, errors)
         home = Home(self.region, self._namespace, int(self._clock.wall() * 1_000))
         invalidations, follow_ups = merged(targets, change, home)
         fired = tuple(each.rule for each in targets)
-        return Translated(invalidations, None, _note(rules, change, targets), fired, "", follow_ups)
+        error = next(iter(errors), None)  # what a rule cannot name keeps nothing back of what can be named
+        note = "" if error else _note(rules, change, targets)
+        return Translated(invalidations, error, note, fired, "", follow_ups)
 
     @property
     def rules(self) -> Ruleset:

@@ -4,6 +4,9 @@ A template whose attribute is missing in a row gives nothing for that row: a fli
 That is different from a row that the stream does not tell (its view type leaves it out): then something stale may
 go unnamed, and `Targets.lacking` says so.
 
+Whoever writes a row must not decide what else of it falls: a value that makes no text costs its own text only, if the
+caller collects the errors.
+
 A template that names `{each}` is rendered once an element of the rule's list, in every row that has it: what was in
 the list before and what is in it now both fall. A missing list, and an empty one, have no elements.
 """
@@ -12,15 +15,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from staleproof.errors import ConfigurationError, MalformedEventError, OversizedEventError
-from staleproof_pipeline.bounds import MAX_ROW_VERSION
+from staleproof.errors import ConfigurationError, EventError, MalformedEventError, OversizedEventError
+from staleproof_pipeline.bounds import MAX_ROW_VERSION, checked_key, checked_tag
 from staleproof_pipeline.change import Operation
 from staleproof_pipeline.errors import FieldError
 from staleproof_pipeline.rules.match import matches
 from staleproof_pipeline.rules.paths import HEADS, MISSING, elements, find, is_bare, scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from staleproof.keys import Template
     from staleproof_pipeline.change import ChangeEvent
@@ -77,24 +80,46 @@ class Targets(NamedTuple):
         return not (self.tags or self.keys or self.clear)
 
 
-def derive(rule: Rule, change: ChangeEvent, *, shadow: bool = False) -> Targets:
-    """Return what *rule* makes stale by *change*, which it matches; *shadow* says that nothing of the file is applied.
+def derive(
+    rule: Rule, change: ChangeEvent, *, shadow: bool = False, errors: list[EventError] | None = None
+) -> Targets:
+    """Return what *rule* makes stale by *change*, which it matches.
+
+    Args:
+        rule: the rule.
+        change: the change.
+        shadow: nothing of the file is applied.
+        errors: takes what would be raised; then what can be derived is, and the rest is not.
 
     Raises:
         MalformedEventError: an attribute has no text (a list, a set, a map), or nothing can be derived because the
             stream leaves out the row that the rule needs.
-        OversizedEventError: it makes more stale than `MAX_FAN_OUT`.
+        OversizedEventError: it makes more stale than `MAX_FAN_OUT`, or a text is too long for a tag or a key.
     """
-    rows = _rows(rule, change)
-    tags, keys, warm = (_rendered(derivations, rows, change) for derivations in rule.templates)
+    met: list[EventError] = []
+    targets = _targets(rule, change, met)
+    if targets.lacking and not targets.tags and not targets.keys:
+        met.append(
+            MalformedEventError(
+                f"rule {rule.name!r} needs {', '.join(targets.lacking)} of {change.entity!r}, which its source "
+                f"does not tell; {change.source.remedy}, or derive from {{keys.…}}"
+            )
+        )
+    if met and errors is None:
+        raise met[0]
+    if errors is not None:
+        errors += met
+    return targets._replace(shadow=rule.shadow or shadow)
+
+
+def _targets(rule: Rule, change: ChangeEvent, met: list[EventError]) -> Targets:
+    rows = _rows(rule, change, met)
+    tags, keys, warm = (
+        _rendered(derivations, rows, change, check, met)
+        for derivations, check in zip(rule.templates, _CHECKS, strict=True)
+    )
     # A table that was emptied names none of its rows: what the rule derives from a row can only fall as a whole.
     clear = rule.clear or (change.truncated and bool(rule.fields))
-    lacking = () if clear else tuple(_lacking(rule, change))
-    if lacking and not tags and not keys:
-        raise MalformedEventError(
-            f"rule {rule.name!r} needs {', '.join(lacking)} of {change.entity!r}, which its source does not tell; "
-            f"{change.source.remedy}, or derive from {{keys.…}}"
-        )
     row_version = _row_version(rule, change)
     return Targets(
         rule=rule.name,
@@ -103,13 +128,12 @@ def derive(rule: Rule, change: ChangeEvent, *, shadow: bool = False) -> Targets:
         keys=keys,
         row_version=row_version,
         lag_ms=rule.lag_ms if row_version is not None else 0,
-        lacking=lacking,
+        lacking=() if clear else tuple(_lacking(rule, change)),
         soft=rule.soft,
         clear=clear,
         delay_ms=rule.delay_ms,
         coalesce_ms=rule.coalesce_ms,
         warm=keys if rule.warm is True else warm,
-        shadow=rule.shadow or shadow,
     )
 
 
@@ -120,46 +144,62 @@ class _Row(NamedTuple):
     elements: Sequence[Mapping[str, Any]]
 
 
-def _rows(rule: Rule, change: ChangeEvent) -> list[_Row]:
-    return [_Row(scope.names, _elements(rule, scope)) for scope in scopes(change)]
+_CHECKS: tuple[Callable[[str], object], ...] = (checked_tag, checked_key, checked_key)
 
 
-def _elements(rule: Rule, scope: Scope) -> list[Mapping[str, Any]]:
+def _rows(rule: Rule, change: ChangeEvent, met: list[EventError]) -> list[_Row]:
+    return [_Row(scope.names, _elements(rule, scope, met)) for scope in scopes(change)]
+
+
+def _elements(rule: Rule, scope: Scope, met: list[EventError]) -> list[Mapping[str, Any]]:
     if rule.each is None:
         return []
     found = elements(rule.each, scope.names)
     if len(found) > MAX_FAN_OUT:
-        raise OversizedEventError(
-            f"rule {rule.name!r}: {rule.each} has {len(found)} elements, more than {MAX_FAN_OUT}; give what is so "
-            "large one tag of its own"
+        met.append(
+            OversizedEventError(
+                f"rule {rule.name!r}: {rule.each} has {len(found)} elements, more than {MAX_FAN_OUT}; give what is so "
+                "large one tag of its own"
+            )
         )
+        return []
     return [{**scope.names, "each": each} for each in found]
 
 
 def _rendered(
-    derivations: Sequence[Derivation], rows: Sequence[_Row], change: ChangeEvent
+    derivations: Sequence[Derivation],
+    rows: Sequence[_Row],
+    change: ChangeEvent,
+    check: Callable[[str], object],
+    met: list[EventError],
 ) -> tuple[str, ...]:
-    if not derivations:
-        return ()
     wanted = [each for each in derivations if each.when is None or matches(each.when, change)]
-    found = [
-        _text(each.template, names)
-        for row in rows
+    fillings = (
+        (each.template, names)
         for each in wanted
+        for row in rows
         for names in (row.elements if each.each else (row.names,))
-    ]
-    texts = dict.fromkeys(text for text in found if text is not None)
+    )
+    texts: dict[str, None] = {}
+    for template, names in fillings:
+        try:
+            texts.update(_text(template, names, check))
+        except EventError as error:
+            met.append(error)
     if len(texts) > MAX_FAN_OUT:
-        raise OversizedEventError(
-            f"a rule names {len(texts)} texts by one change, more than {MAX_FAN_OUT}; use a tag that they share"
+        met.append(
+            OversizedEventError(
+                f"a rule names {len(texts)} texts by one change, more than {MAX_FAN_OUT}; use a tag that they share"
+            )
         )
+        return ()
     return tuple(texts)
 
 
-def _text(template: Template, names: Mapping[str, Any]) -> str | None:
-    for field in template.fields:
-        if find(field, names) is MISSING:
-            return None
+def _text(template: Template, names: Mapping[str, Any], check: Callable[[str], object]) -> dict[str, None]:
+    """What *template* gives: one text, or none."""
+    if any(find(field, names) is MISSING for field in template.fields):
+        return {}
     try:
         text = template.render(names)
         if not text.isascii():
@@ -170,17 +210,24 @@ def _text(template: Template, names: Mapping[str, Any]) -> str | None:
         raise FieldError(
             f"template {template.source!r}: {error}; write Unicode text", template.source
         ) from error
-    return text
+    check(text)
+    return {text: None}
 
 
 def _lacking(rule: Rule, change: ChangeEvent) -> Iterator[str]:
     missing = _TOLD_BY[change.operation] - change.images
-    if not missing:
-        return
+    rowless = change.old is None and change.new is None and not change.images
     for field in rule.fields:
         head = field.partition(".")[0]
-        if head in missing or (is_bare(field) and find(field, change.keys) is MISSING):
+        bare = is_bare(field)
+        unknown = head in missing or (head == "keys" and not change.keys) or _left_out(field, change)
+        if unknown or (bare and (missing or rowless) and find(field, change.keys) is MISSING):
             yield f"{{{field}}}"
+
+
+def _left_out(field: str, change: ChangeEvent) -> bool:
+    path = field if is_bare(field) else field.removeprefix("new.")
+    return path.partition(".")[0] in change.untold
 
 
 def _row_version(rule: Rule, change: ChangeEvent) -> int | None:

@@ -29,6 +29,7 @@ class Verdict(NamedTuple):
         condition: the first condition that does not hold, "" if all do.
         why: what was wanted and what is there; of a rule that fired, what is wrong with what it derives, or "".
         targets: what it makes stale, None for nothing.
+        error: why not all that it names can fall, or "".
     """
 
     rule: str
@@ -36,6 +37,7 @@ class Verdict(NamedTuple):
     condition: str = ""
     why: str = ""
     targets: Targets | None = None
+    error: str = ""
 
 
 class Explanation(NamedTuple):
@@ -69,26 +71,23 @@ class Explanation(NamedTuple):
 def explain(rules: Ruleset, change: ChangeEvent, home: Home = HOME) -> Explanation:
     """Return what *rules* say about *change*, and why."""
     verdicts = tuple(_verdict(rule, change, shadow=rules.file.shadow) for rule in rules.file.rules)
-    error = next((each.why for each in verdicts if each.fired and each.why and each.targets is None), "")
-    if error:
-        return Explanation(change, verdicts, error=error)
+    error = next((each.error for each in verdicts if each.error), "")
     try:
         targets = [each.targets for each in verdicts if each.targets is not None]
         invalidations, follow_ups = merged(targets, change, home)
     except EventError as failure:
         return Explanation(change, verdicts, error=str(failure))
-    return Explanation(change, verdicts, invalidations, follow_ups)
+    return Explanation(change, verdicts, invalidations, follow_ups, error)
 
 
 def _verdict(rule: Rule, change: ChangeEvent, *, shadow: bool) -> Verdict:
     failed = mismatch(rule.when, change)
     if failed is not None:
         return Verdict(rule.name, False, *failed)  # noqa: FBT003 - the fields of a tuple, by position
-    try:
-        targets = derive(rule, change, shadow=shadow)
-    except EventError as error:
-        return Verdict(rule.name, fired=True, why=str(error))
-    return Verdict(rule.name, fired=True, why=_remark(targets), targets=targets)
+    errors: list[EventError] = []
+    targets = derive(rule, change, shadow=shadow, errors=errors)
+    error = str(errors[0]) if errors else ""
+    return Verdict(rule.name, fired=True, why=error or _remark(targets), targets=targets, error=error)
 
 
 def _remark(targets: Targets) -> str:

@@ -139,8 +139,10 @@ def _value_told(side: str, name: str, wanted: Any, change: ChangeEvent) -> str:
 def _row(side: str, change: ChangeEvent) -> Any:
     """The row before or after, or the keys; nothing if there was no row, `UNTOLD` if the source does not tell."""
     row = getattr(change, side)
+    if side == "keys":
+        return row or UNTOLD  # a row has a key, whether its source tells it or not
     if row is not None:
-        return row
+        return {**row, **dict.fromkeys(change.untold, UNTOLD)} if side == "new" and change.untold else row
     if side in change.images or _impossible(side, change.operation):
         return {}
     return UNTOLD

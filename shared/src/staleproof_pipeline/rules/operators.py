@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import ipaddress
 import operator
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -88,11 +89,12 @@ def number(value: Any) -> bool:
 
 
 def _digits(value: float | Decimal) -> str:
-    """How a number is written, without an exponent."""
+    """How a number is written, without an exponent. 12.50 is 12.5: a rules file cannot keep the last zero."""
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
     if not exact.is_finite() or abs(exact.adjusted()) > _LONGEST_NUMBER:
         return str(exact)
-    return format(exact, "f")
+    whole, point, fraction = format(exact, "f").partition(".")
+    return f"{whole}.{fraction.rstrip('0') or '0'}" if point else whole
 
 
 def _exactly(wanted: Any, place: Place) -> Test:
@@ -107,9 +109,11 @@ def _exactly(wanted: Any, place: Place) -> Test:
 
 
 def _text(value: Any) -> str | None:
-    """The text of *value* if it is one; bytes have their hexadecimal text, as they have in templates."""
+    """The text of *value* if it is one; bytes and dates have the text that they have in templates."""
     if isinstance(value, str):
         return value
+    if isinstance(value, date):
+        return value.isoformat()
     return value.hex() if isinstance(value, bytes) else None
 
 

@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from staleproof.errors import EventError
+from staleproof_pipeline.sources.documents import document
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -67,7 +70,8 @@ def elements(path: str, names: Mapping[str, Any]) -> list[Any]:
     """Return the elements of what lies at *path*, in a steady order; none if nothing does.
 
     Lists and sets have theirs, also where the path leads through lists (`orders.lines`). A map has one `{key, value}` a
-    name, and anything else is its own only element.
+    name, and anything else is its own only element. A text that is a list or a map in JSON, as a column of a database
+    or a field of a Redis stream holds it, stands for what it says.
     """
     found: list[Any] = [names]
     for name in path.split("."):
@@ -77,10 +81,27 @@ def elements(path: str, names: Mapping[str, Any]) -> list[Any]:
 
 def _opened(values: Iterable[Any]) -> list[Any]:
     """*values*, each list replaced by what it holds: so a path leads through lists."""
-    return [member for value in values for member in (value if isinstance(value, list | tuple) else [value])]
+    opened: list[Any] = []
+    for value in map(_structure, values):
+        if isinstance(value, list | tuple):
+            opened += map(_structure, value)
+        else:
+            opened.append(value)
+    return opened
+
+
+def _structure(value: Any) -> Any:
+    """What *value* says, if it is a list or a map in JSON; else *value*."""
+    if not isinstance(value, str) or value[:1] not in {"[", "{"}:
+        return value
+    try:
+        return document(value, "each")
+    except EventError:
+        return value
 
 
 def _members(value: Any) -> Iterable[Any]:
+    value = _structure(value)
     if value is None:
         return []
     if isinstance(value, list | tuple):

@@ -13,6 +13,7 @@ from staleproof_pipeline.rules.match import concerns, matches
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from staleproof.errors import EventError
     from staleproof_pipeline.change import ChangeEvent, Source
     from staleproof_pipeline.rules.model import Rule, RuleFile
 
@@ -69,8 +70,8 @@ class Ruleset:
         ]
         return sorted(set(named))
 
-    def targets(self, change: ChangeEvent) -> list[Targets]:
-        """Return what every matching rule makes stale.
+    def targets(self, change: ChangeEvent, errors: list[EventError] | None = None) -> list[Targets]:
+        """Return what every matching rule makes stale; *errors* takes what would be raised, see `derive`.
 
         Raises:
             EventError: see `derive`.
@@ -79,7 +80,7 @@ class Ruleset:
         matching = [rule for rule in rules if matches(rule.when, change)]
         for rule in matching:
             self._matched[rule.name] += 1
-        return [derive(rule, change, shadow=self.file.shadow) for rule in matching]
+        return [derive(rule, change, shadow=self.file.shadow, errors=errors) for rule in matching]
 
     def coverage(self) -> Mapping[str, int]:
         """Return how many changes each rule has matched in this process; threads may lose a few of many."""

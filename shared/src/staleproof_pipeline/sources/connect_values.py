@@ -6,21 +6,23 @@ Without a schema everything stays as JSON has it: a decimal is base64 text, a da
 `org.apache.kafka.connect.data.Decimal`                 Decimal: base64 of an unscaled big-endian number, and a scale
 `io.debezium.data.VariableScaleDecimal`                 Decimal: a struct of both
 `io.debezium.time.Date`, `...connect.data.Date`         date: days since 1970
-`...Timestamp`, `MicroTimestamp`, `connect...Timestamp` datetime without a zone, as the column has none
+`...Timestamp`, `Micro...`, `Nano...`, `connect...`      datetime without a zone, as the column has none
+`io.debezium.time.ZonedTimestamp`                       datetime in UTC
+`io.debezium.data.Json`                                 the document
 `bytes` without a name                                  bytes
 ======================================================  ===================================================
 
-and everything else (times of day, nanoseconds, years beyond 9999, zoned texts) stays as it is.
+and everything else (times of day, years beyond 9999) stays as it is.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from staleproof.errors import OversizedEventError
-from staleproof_pipeline.sources.documents import decoded
+from staleproof.errors import EventError, OversizedEventError
+from staleproof_pipeline.sources.documents import decoded, document
 from staleproof_pipeline.sources.fields import wrong
 
 if TYPE_CHECKING:
@@ -125,6 +127,30 @@ def _moment(**unit: int) -> Callable[[Any, dict[str, Any], str], Any]:
     return convert
 
 
+def _nanoseconds(raw: Any, schema: dict[str, Any], path: str) -> Any:
+    """A datetime has microseconds, which is what drivers of databases return."""
+    if isinstance(raw, bool) or not isinstance(raw, int):
+        return raw
+    moment = _MICROSECONDS(raw // 1_000, schema, path)
+    return moment if isinstance(moment, datetime) else raw
+
+
+def _zoned(raw: Any, _schema: dict[str, Any], _path: str) -> Any:
+    try:
+        return datetime.fromisoformat(raw).astimezone(UTC) if isinstance(raw, str) else raw
+    except (ValueError, OverflowError):
+        return raw
+
+
+def _json(raw: Any, _schema: dict[str, Any], path: str) -> Any:
+    """What drivers of databases return: the document. A text that is none stays a text."""
+    try:
+        return document(raw, path) if isinstance(raw, str) else raw
+    except EventError:
+        return raw
+
+
+_MICROSECONDS = _moment(microseconds=1)
 MEANINGS: dict[str, Callable[[Any, dict[str, Any], str], Any]] = {
     "org.apache.kafka.connect.data.Decimal": _decimal,
     "io.debezium.data.VariableScaleDecimal": _variable_decimal,
@@ -132,5 +158,8 @@ MEANINGS: dict[str, Callable[[Any, dict[str, Any], str], Any]] = {
     "io.debezium.time.Date": _day,
     "org.apache.kafka.connect.data.Timestamp": _moment(milliseconds=1),
     "io.debezium.time.Timestamp": _moment(milliseconds=1),
-    "io.debezium.time.MicroTimestamp": _moment(microseconds=1),
+    "io.debezium.time.MicroTimestamp": _MICROSECONDS,
+    "io.debezium.time.NanoTimestamp": _nanoseconds,
+    "io.debezium.time.ZonedTimestamp": _zoned,
+    "io.debezium.data.Json": _json,
 }

@@ -104,9 +104,11 @@ def change(payload: dict[str, Any], schema: Any, carrier: Carrier, keys: dict[st
     old, new = (_row(payload, name, schema, mongo=mongo) for name in ("before", "after"))
     if mongo:
         keys = {"_id": _mongo_id(keys["id"])} if "id" in keys else keys
-    elif source.get("connector") == "postgresql":
-        old = _whole(_with_unchanged(old, None), keys)
-        new = _with_unchanged(new, old)
+    else:
+        old = _with_unchanged(old, None)
+        if source.get("connector") == "postgresql":
+            old = _whole(old, keys)
+    new, untold = _with_unchanged(new, old), _untold(new, old)
     return ChangeEvent.of(
         id=carrier.id,
         source=carrier.source,
@@ -117,6 +119,7 @@ def change(payload: dict[str, Any], schema: Any, carrier: Carrier, keys: dict[st
         old=old,
         new=new,
         images=_images(op, old, new),
+        untold=untold,
         changed_ms=_first_time(source.get("ts_ms"), payload.get("ts_ms"), carrier.changed_ms),
         position=carrier.position,
         region=carrier.region,
@@ -130,7 +133,8 @@ def change(payload: dict[str, Any], schema: Any, carrier: Carrier, keys: dict[st
 def flat_change(payload: dict[str, Any], schema: Any, carrier: Carrier, keys: dict[str, Any]) -> ChangeEvent:
     """Return the change that a flat row tells; raises as `change` does."""
     whole = connect_values.value(payload, schema, "value")
-    row = {name: each for name, each in whole.items() if not name.startswith("__")}
+    named = {name: each for name, each in whole.items() if not name.startswith("__")}
+    row, untold = _with_unchanged(named, None), _untold(named, None)
     deleted = str(payload.get("__deleted", "")).lower() == "true"
     op = optional(payload, "__op", str, "d" if deleted else "")
     operation = Operation.REMOVE if deleted else _operation("__op", op) if op else Operation.OTHER
@@ -144,6 +148,7 @@ def flat_change(payload: dict[str, Any], schema: Any, carrier: Carrier, keys: di
         operation=operation,
         keys=keys,
         images=frozenset({side}),
+        untold=untold,
         changed_ms=_first_time(payload.get("__source_ts_ms"), payload.get("__ts_ms"), carrier.changed_ms),
         position=carrier.position,
         region=carrier.region,
@@ -200,10 +205,10 @@ def _mongo_id(told: Any) -> Any:
 
 
 def _whole(old: dict[str, Any] | None, keys: dict[str, Any]) -> dict[str, Any] | None:
-    """Return *old* unless it has the key's columns alone: then the old row is not told."""
-    if old is None or any(each is not None for name, each in old.items() if name not in keys):
-        return old
-    return None
+    """Return *old* unless it has the columns of a key alone, the row's or another index's: then it is not told."""
+    if old is None or any(name in old and old[name] is None for name in keys):
+        return None
+    return old if any(each is not None for name, each in old.items() if name not in keys) else None
 
 
 def _with_unchanged(new: dict[str, Any] | None, old: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -214,7 +219,18 @@ def _with_unchanged(new: dict[str, Any] | None, old: dict[str, Any] | None) -> d
     return {name: each for name, each in kept.items() if name in known or not _is_unavailable(new[name])}
 
 
+def _untold(new: dict[str, Any] | None, old: dict[str, Any] | None) -> frozenset[str]:
+    """The attributes of *new* whose values did not change and are not told by *old* either."""
+    known = old or {}
+    return frozenset(
+        name for name, each in (new or {}).items() if _is_unavailable(each) and name not in known
+    )
+
+
 def _is_unavailable(value: Any) -> bool:
+    """Say whether *value* is a placeholder; of an array, and of a map, its only element is."""
+    if isinstance(value, list | dict) and len(value) == 1:
+        value = next(iter(value))
     return isinstance(value, str | bytes) and value in _UNAVAILABLE
 
 

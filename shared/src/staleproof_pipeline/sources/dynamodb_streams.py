@@ -135,7 +135,7 @@ def _item(record: dict[str, Any], told: dict[str, Any], **fields: Any) -> Change
     old, new = _image(told, "OldImage"), _image(told, "NewImage")
     region = next((row[REPLICATION_REGION] for row in (new, old) if row and REPLICATION_REGION in row), "")
     before, after = _without_replication(old), _without_replication(new)
-    if region and before == after and old != new:
+    if region and old != new and _told_without(told, "OldImage") == _told_without(told, "NewImage"):
         return Ignored("only the attributes of a global table's replication changed")
     return ChangeEvent.of(
         source=Source.DYNAMODB,
@@ -149,6 +149,11 @@ def _item(record: dict[str, Any], told: dict[str, Any], **fields: Any) -> Change
         writer=region if isinstance(region, str) and region else _principal(record),
         **fields,
     )
+
+
+def _told_without(told: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """An image as it is written, where true is not 1."""
+    return _without_replication(told.get(name))
 
 
 def _without_replication(row: dict[str, Any] | None) -> dict[str, Any] | None:

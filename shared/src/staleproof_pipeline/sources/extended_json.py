@@ -1,7 +1,8 @@
 """MongoDB's Extended JSON as plain Python values, as far as keys and tags are made of it.
 
 `{"$oid": "65…"}` is its 24 hex digits, numbers are numbers, dates are datetimes in UTC (a number of milliseconds where
-no datetime reaches), `$uuid` is its text; what else begins with a dollar sign stays as it is.
+no datetime reaches), `$uuid`, also as a `$binary` of subtype 04, is its text; what else begins with a dollar sign stays
+as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import binascii
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from staleproof.errors import OversizedEventError
 
@@ -77,8 +79,22 @@ def _date(content: Any) -> Any:
         return milliseconds
 
 
-def _binary(content: Any) -> bytes:
-    return base64.b64decode(content["base64"] if isinstance(content, dict) else _text(content), validate=True)
+def _binary(content: Any) -> Any:
+    raw = base64.b64decode(content["base64"] if isinstance(content, dict) else _text(content), validate=True)
+    if isinstance(content, dict) and content.get("subType") in _UUIDS and len(raw) == _UUID_BYTES:
+        return str(UUID(bytes=raw))  # what `$uuid` is short for
+    return raw
+
+
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    if number.is_snan():  # it raises wherever it is compared
+        raise ValueError
+    return number
+
+
+_UUIDS = ("04", "4")
+_UUID_BYTES = 16
 
 
 _WRAPPERS: dict[str, Callable[[Any], Any]] = {
@@ -88,7 +104,7 @@ _WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "$numberInt": _number(int),
     "$numberLong": _number(int),
     "$numberDouble": _number(float),
-    "$numberDecimal": _number(Decimal),
+    "$numberDecimal": _number(_decimal),
     "$date": _date,
     "$binary": _binary,
 }

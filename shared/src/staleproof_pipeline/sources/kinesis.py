@@ -35,7 +35,8 @@ def parse(raw: Any) -> Parsed:
         EventError: its message can never be read.
     """
     record = an_object(raw)
-    told = an_object(required(record, "kinesis", dict), "kinesis")
+    flat = "kinesis" not in record and "kinesisSchemaVersion" in record  # EventBridge Pipes writes it so
+    told = record if flat else an_object(required(record, "kinesis", dict), "kinesis")
     data = decoded(required(told, "data", str, path="kinesis."), "kinesis.data")
     if data.startswith(PACKED):
         raise UnsupportedFormatError(

@@ -20,6 +20,7 @@ from staleproof_pipeline.sources import (
     rows,
     s3,
 )
+from staleproof_pipeline.sources.documents import document as text_document
 from staleproof_pipeline.sources.fields import an_object
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def read(document: Any, carrier: Carrier, keys: dict[str, Any] | None = None) ->
 def read_one(document: Any, carrier: Carrier, keys: dict[str, Any] | None = None) -> Parsed:
     """Return what *document* tells, which is no list; raises as `read` does."""
     told, schema = debezium.unwrapped(document)
+    if isinstance(told, str) and told.startswith("{"):  # a connector that takes the document for a text
+        told = text_document(told, "message")
     payload = an_object(told, "message")
     if published.is_published(payload):
         return published.read(payload, carrier)

@@ -118,10 +118,13 @@ def _date(value: Any) -> date:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         moment = None
-    if isinstance(moment, datetime):
-        return moment.date() if moment.tzinfo is None else moment.astimezone(UTC).date()
-    if isinstance(moment, date):
-        return moment
+    try:
+        if isinstance(moment, datetime):
+            return moment.date() if moment.tzinfo is None else moment.astimezone(UTC).date()
+        if isinstance(moment, date):
+            return moment
+    except OverflowError:  # the first and the last day of the calendar, elsewhere
+        pass
     raise ConfigurationError(
         f"{{…:date}} cannot be made of {value!r:.80}; pass a date, a datetime or an ISO text"
     )

@@ -137,7 +137,7 @@ def _stream(url: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def _kafka(url: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     place, _, query = url.partition("://")[2].partition("?")
     servers, _, topic = place.rpartition("/")
-    if "@" in servers:
+    if "@" in unquote(place):  # also behind a slash: then a part of the password passes for the topic
         told = "it holds a user or password; give sasl_plain_username= and sasl_plain_password= as options"
         raise ConfigurationError(f"publisher URL: {told}")
     if not servers or not topic:
