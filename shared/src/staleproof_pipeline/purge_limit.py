@@ -1,8 +1,8 @@
 """How much one process invalidates at most: so many tags and keys a second, so many namespaces a minute.
 
-Theory of operation. A token bucket that may go into debt: whatever is asked for while it is not empty is admitted as a
-whole, however much it is, and what comes next waits until the debt is paid. So the rate holds over time, nothing is
-too large to be ever admitted, and what waits is told how long. What is not admitted is not dropped: it is stored with a
+Theory of operation. A token bucket that may go into debt: what is larger than the bucket is admitted as a whole when it
+is full, and what comes next waits until the debt is paid. So the rate holds over time, nothing is too large to be ever
+admitted, and what waits is told how long. What is not admitted is not dropped: it is stored with a
 deferrer, or its record fails and stays in its source (`aftermath`).
 """
 
@@ -16,6 +16,9 @@ from staleproof.clock import SYSTEM_CLOCK
 if TYPE_CHECKING:
     from staleproof.clock import Clock
     from staleproof.events import Invalidation
+
+ROUNDING = 1e-6
+"""Tokens that floating point may lose."""
 
 BURST_SECONDS = 1.0
 """So many seconds of a quiet rate may be spent at once."""
@@ -39,13 +42,14 @@ class TokenBucket:
         self._lock = threading.Lock()
 
     def take(self, amount: float) -> float:
-        """Take *amount* and return 0; or take nothing, and return in how many seconds there is something to take."""
+        """Take *amount* and return 0; or take nothing, and return in how many seconds it can be taken."""
         with self._lock:
             now = self._clock.monotonic()
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
             self._at = now
-            if self._tokens <= 0:
-                return max(0.001, (0.001 - self._tokens) / self._rate)
+            lacking = min(amount, self._burst) - self._tokens
+            if lacking > ROUNDING:
+                return max(0.001, lacking / self._rate)
             self._tokens -= amount
             return 0.0
 

@@ -13,6 +13,7 @@ import click
 from staleproof.clock import SYSTEM_CLOCK
 from staleproof.errors import ConfigurationError
 from staleproof_pipeline import bootstrap
+from staleproof_pipeline.consuming.deferral_feed import DeferralFeed
 from staleproof_pipeline.observability import Observability
 from staleproof_pipeline.settings import Settings
 from staleproof_pipeline.worker.health import HealthServer
@@ -131,7 +132,8 @@ def command(*, group: str | None, stream: str | None, stream_url: str | None, st
     pipeline = bootstrap.pipeline(settings, observability=observability)
     stop = threading.Event()
     feed = _feed(settings, choice, stop.wait)
-    worker = Worker(pipeline, feed, flush=observability.flush, attempts=attempts, stop=stop)
+    late = DeferralFeed(bootstrap.deferral_set(settings)) if settings.deferral_set else None
+    worker = Worker(pipeline, feed, flush=observability.flush, attempts=attempts, stop=stop, late=late)
     with worker.signals(), _listening(health, worker) as server:
         where = f", health at http://{server.address}" if server is not None else ""
         _tell(observability, f"worker of {choice.source}, group {settings.stream_group!r}{where}")

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK
@@ -43,6 +44,7 @@ class Worker:
         clock: the source of time.
         attempts: how often what is refused is tried.
         stop: set to stop it; its own by default.
+        late: gives what was put off and is due, if this worker applies that as well.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Worker:
         clock: Clock = SYSTEM_CLOCK,
         attempts: int = ATTEMPTS,
         stop: threading.Event | None = None,
+        late: Feed | None = None,
     ) -> None:
         self._stop = stop or threading.Event()
         self._feed = feed
@@ -62,15 +65,17 @@ class Worker:
         self._turned_at = clock.monotonic()
         self._flushed_at = clock.monotonic()
         self._started = False
-        self._consumer = Consumer(
-            feed,
-            pipeline.invalidator,
-            pipeline.gaps,
+        self._late = late
+        consumer = partial(
+            Consumer,
+            gaps=pipeline.gaps,
             observer=pipeline.observability,
             pause=self.pause,
             clock=clock,
             attempts=attempts,
         )
+        self._consumer = consumer(feed, pipeline.invalidator)
+        self._later = consumer(late, pipeline.due) if late is not None else None
 
     def run(self, *, until_idle: bool = False) -> Consumed:
         """Consume until `stop`, or with *until_idle* until there is nothing more; return what was done.
@@ -82,11 +87,15 @@ class Worker:
             while not self._stop.is_set():
                 self._turned()
                 taken = self._consumer.step(WAIT, self._going)
+                if self._later is not None:
+                    taken += self._later.step(0.0, self._going)
                 self._started = self._started or self._consumer.error is None
                 if until_idle and not taken and self._consumer.error is None:
                     break
         finally:
             self._feed.close()
+            if self._late is not None:
+                self._late.close()
             self._flush()
         return self._consumer.consumed
 
@@ -117,6 +126,8 @@ class Worker:
     def health(self) -> Health:
         """Return how it is; may be called from any thread."""
         error, now = self._consumer.error, self._clock.monotonic()
+        if error is None and self._later is not None:
+            error = self._later.error
         progress = self._feed.progress()
         told: dict[str, Any] = {
             "source": self._feed.source.name,
