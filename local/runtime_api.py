@@ -121,7 +121,7 @@ def _handler(
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
             """Nobody reads it."""
 
     return Handler

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from redis import Redis
+from redis import Redis, RedisCluster
 
 from local.conditions import wait_until
 from local.supervisor import Supervisor
 from local.valkey import Valkey
+from local.valkey_cluster import ValkeyCluster
 from staleproof.clock import SYSTEM_CLOCK
 from staleproof.errors import ProviderRejectedError
 from staleproof_pipeline import bootstrap
@@ -22,6 +24,7 @@ from staleproof_pipeline.dead_letter import MemoryDeadLetters
 from staleproof_pipeline.observer import NullObserver
 from staleproof_pipeline.report import Outcome, RecordOutcome
 from staleproof_pipeline.settings import Settings
+from tests.integration.debian_redis import DebianRedis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +52,8 @@ class Stand:
     """A stream, and pipelines that drain it."""
 
     def __init__(self, url: str, name: str) -> None:
-        self.client = Redis.from_url(url)
+        plain = url.partition("?cluster")[0]
+        self.client: Any = RedisCluster.from_url(plain) if plain != url else Redis.from_url(url)
         self.stream = f"changes-{name}"
         self.settings = Settings(
             cache_url=url,
@@ -328,6 +332,36 @@ def test_a_key_that_is_no_stream_is_told(stand: Stand) -> None:
 
     with pytest.raises(ProviderRejectedError, match="WRONGTYPE"):
         stand.feed().take(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["cluster", "redis-7.0"])
+def test_other_engines_and_clusters_do_the_same(kind: str, fresh_namespace: str) -> None:
+    """A stream in a cluster lies on the node of its slot; Redis 7.0 answers as Valkey does."""
+    with Supervisor() as owner, contextlib.ExitStack() as stack:
+        url = clustered(owner) if kind == "cluster" else debian(owner)
+        stand = Stand(url, fresh_namespace)
+        stack.callback(stand.close)
+        stand.add(*range(6))
+        assert die_with(stand) == 6
+        stand.add(6, 7)
+        stand.client.xtrim(stand.stream, maxlen=4, approximate=False)
+
+        done = stand.drain()
+
+        assert (done.applied, done.gaps, stand.observer.records) == (4, 1, [4])
+        assert sorted(stand.journal()) == ["clear", "e4", "e5", "e6", "e7"]
+        assert stand.pending() == 0
+
+
+def clustered(owner: Supervisor) -> str:
+    return f"{ValkeyCluster(owner, 'streams', primaries=3).start().url}?cluster=true"
+
+
+def debian(owner: Supervisor) -> str:
+    server = DebianRedis(owner, "redis-streams")
+    server.start()
+    return server.url()
 
 
 def test_an_outage_of_the_server_only_delays(fresh_namespace: str) -> None:

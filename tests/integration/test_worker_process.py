@@ -228,10 +228,10 @@ def test_kafka_offsets_are_committed_after_applying(
 ) -> None:
     """A worker that ended in order leaves nothing to repeat; the next one of its group goes on behind it."""
     topic = f"products-{stand.name}"
-    with KafkaProducer(bootstrap_servers=[broker.server]) as producer:
-        for number in range(30):
-            producer.send(topic, key=str(number).encode(), value=message(number).encode())
-        producer.flush()
+    producer: Any = KafkaProducer(bootstrap_servers=[broker.server])
+    for number in range(30):
+        producer.send(topic, key=str(number).encode(), value=message(number).encode())
+    producer.close()
     options = tmp_path / "kafka.json"
     options.write_text('{"client_id": "mine"}')
     told = ["--source", "kafka", "--bootstrap", broker.server, "--topic", topic, "--group", stand.name]

@@ -230,9 +230,10 @@ class Kafka(Source):
         self.topic = f"k{self.name}"
 
     def produce(self, product: str) -> None:
-        with KafkaProducer(bootstrap_servers=[self.stack.broker.server]) as producer:
-            value = json.dumps(message(product)).encode()
-            producer.send(self.topic, key=product.encode(), value=value).get(timeout=10)
+        producer: Any = KafkaProducer(bootstrap_servers=[self.stack.broker.server])
+        value = json.dumps(message(product)).encode()
+        producer.send(self.topic, key=product.encode(), value=value)
+        producer.close()
 
     @contextlib.contextmanager
     def consuming(self) -> Iterator[FunctionHost]:

@@ -261,6 +261,7 @@ def consumer_of(servers: Sequence[str], group: str, *, latest: bool, options: di
         from kafka.errors import KafkaConfigurationError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigurationError("reading Kafka needs kafka-python; install staleproof[kafka]") from error
+    make: Any = KafkaConsumer
     ours: dict[str, Any] = {
         "bootstrap_servers": list(servers),
         "group_id": group,
@@ -271,7 +272,7 @@ def consumer_of(servers: Sequence[str], group: str, *, latest: bool, options: di
         raise ConfigurationError(f"{taken[0]} is set by the worker; leave it out of the Kafka options")
     try:
         with translated():
-            return KafkaConsumer(
+            return make(
                 **{"isolation_level": "read_committed", "bootstrap_timeout_ms": 10_000, **options, **ours}
             )
     except (AssertionError, KafkaConfigurationError, TypeError, ValueError) as error:

@@ -88,7 +88,7 @@ def _handler(look: Callable[[], Health]) -> type[BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(raw)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
             """A question every few seconds is no news."""
 
     return Handler
