@@ -389,3 +389,16 @@ def test_an_outage_of_the_server_only_delays(fresh_namespace: str) -> None:
         wait_until(both, "both entries are applied", timeout=20)
         stand.close()
         assert pauses
+
+
+def test_consumers_that_are_gone_for_long_are_forgotten(stand: Stand) -> None:
+    """Lambda's environments come and go; those that have nothing leave no trace, those that have something stay."""
+    stand.add(1)
+    holder, idle, living = (stand.feed(name) for name in ("holder", "idle", "living"))
+    holder.take(0)
+    idle._group.read(1)
+    time.sleep(0.05)
+
+    assert living._group.forget_others(idle_ms=20) == 1
+    names = {each["name"] for each in stand.client.xinfo_consumers(stand.stream, "staleproof")}
+    assert names == {b"holder"}

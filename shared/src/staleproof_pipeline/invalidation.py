@@ -143,7 +143,7 @@ class Invalidator:
         applied: list[Placed] = []
         errors: dict[int, Exception] = {}
         copies: list[tuple[int, int]] = []
-        waiting = list(self._chunks(asked, copies))
+        waiting = list(_chunks(asked, copies, self._chunk))
         until = self._clock.monotonic() + self._budget
         for at, (namespace, chunk) in enumerate(waiting):
             late = (
@@ -158,37 +158,6 @@ class Invalidator:
             if first in errors:
                 errors.setdefault(number, errors[first])
         return applied, errors
-
-    def _chunks(
-        self, asked: Sequence[Translated], copies: list[tuple[int, int]]
-    ) -> Iterator[tuple[str, list[tuple[int, Invalidation]]]]:
-        """Yield what is to be applied; a record that asks for what another one does is noted among *copies*."""
-        namespaces: dict[str, list[tuple[int, Invalidation]]] = defaultdict(list)
-        seen: dict[str, list[tuple[int, Invalidation]]] = {}
-        for number, each in enumerate(asked):
-            for invalidation in each.invalidations:
-                known = seen.setdefault(invalidation.id, [])
-                first = next((at for at, other in known if _alike(invalidation, other)), None)
-                if first is None:
-                    known.append((number, invalidation))
-                    namespaces[invalidation.namespace].append((number, invalidation))
-                elif first != number:
-                    copies.append((number, first))
-        for namespace, items in namespaces.items():
-            for start in range(0, len(items), self._chunk):
-                yield namespace, items[start : start + self._chunk]
-
-    def _in_time(
-        self,
-        namespace: str,
-        chunk: Sequence[tuple[int, Invalidation]],
-        errors: dict[int, Exception],
-        *,
-        late: bool,
-    ) -> list[Placed]:
-        if late:
-            raise SlowCacheError(f"the cache took more than {self._budget:g} s; the rest comes again")
-        return self._apply_chunk(namespace, chunk, errors)
 
     def _apply_chunk(
         self, namespace: str, chunk: Sequence[tuple[int, Invalidation]], errors: dict[int, Exception]
@@ -259,6 +228,39 @@ class Invalidator:
 def behind() -> DeliveryError:
     """Return the error of a record that has to come again with one before it."""
     return DeliveryError("a record before it failed")
+
+
+def _chunks(
+    asked: Sequence[Translated], copies: list[tuple[int, int]], size: int
+) -> Iterator[tuple[str, list[tuple[int, Invalidation]]]]:
+    """Yield what is to be applied; a record that asks for what another one does is noted among *copies*."""
+    namespaces: dict[str, list[tuple[int, Invalidation]]] = defaultdict(list)
+    seen: dict[str, list[tuple[int, Invalidation]]] = {}
+    for number, each in enumerate(asked):
+        for invalidation in each.invalidations:
+            known = seen.setdefault(invalidation.id, [])
+            first = next((at for at, other in known if _alike(invalidation, other)), None)
+            if first is None:
+                known.append((number, invalidation))
+                namespaces[invalidation.namespace].append((number, invalidation))
+            elif first != number:
+                copies.append((number, first))
+    for namespace, items in namespaces.items():
+        for start in range(0, len(items), size):
+            yield namespace, items[start : start + size]
+
+
+def _in_time(
+    self,
+    namespace: str,
+    chunk: Sequence[tuple[int, Invalidation]],
+    errors: dict[int, Exception],
+    *,
+    late: bool,
+) -> list[Placed]:
+    if late:
+        raise SlowCacheError(f"the cache took more than {self._budget:g} s; the rest comes again")
+    return self._apply_chunk(namespace, chunk, errors)
 
 
 def _alike(one: Invalidation, other: Invalidation) -> bool:

@@ -33,6 +33,8 @@ class Order(NamedTuple):
 
     def firsts(self, records: Sequence[Any]) -> list[int] | None:
         """Return for each record the number of the first one that it is a copy of, itself mostly; None if no copies."""
+        if self.identity is nameless:
+            return None
         found: dict[Hashable, int] = {}
         firsts = list(range(len(records)))
         copied = False

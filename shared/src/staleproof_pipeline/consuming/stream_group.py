@@ -49,7 +49,9 @@ local gone = 0
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local told = {}
   for at = 1, #consumer, 2 do told[consumer[at]] = consumer[at + 1] end
-  if told['pending'] == 0 and told['idle'] > tonumber(ARGV[2]) and told['name'] ~= ARGV[3] then
+  local ours = told['name'] == ARGV[3]
+  local wanted = ours and ARGV[4] == 'ours' or not ours and ARGV[4] == 'others' and told['idle'] > tonumber(ARGV[2])
+  if told['pending'] == 0 and wanted then
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], told['name'])
     gone = gone + 1
   end
@@ -177,18 +179,17 @@ class StreamGroup:
 
     def forget_others(self, idle_ms: int = FORGET_AFTER_MS) -> int:
         """Forget consumers that have nothing and have not been seen for so long; return how many."""
-        stream, group, consumer = self.address
-        (reply,) = self._line.ask(("EVAL", _FORGET, 1, stream, group, idle_ms, consumer))
-        self._check([reply])
-        return int(reply)
+        return self._forget(idle_ms, "others")
 
     def leave(self) -> None:
         """Forget this consumer, unless it still has something."""
+        self._forget(0, "ours")
+
+    def _forget(self, idle_ms: int, whom: str) -> int:
         stream, group, consumer = self.address
-        script = _FORGET.replace(
-            "told['idle'] > tonumber(ARGV[2]) and told['name'] ~= ARGV[3]", "told['name'] == ARGV[3]"
-        )
-        self._line.ask(("EVAL", script, 1, stream, group, 0, consumer))
+        (reply,) = self._line.ask(("EVAL", _FORGET, 1, stream, group, idle_ms, consumer, whom))
+        self._check([reply])
+        return int(reply)
 
     def _acks(self, ids: Sequence[bytes]) -> list[tuple[Any, ...]]:
         stream, group, _ = self.address
