@@ -275,3 +275,16 @@ def test_a_list_that_a_column_holds_as_text_has_its_elements(items: str, expecte
 
     assert set(found.tags) == expected
     assert set(same.tags) == (expected if items[1] == "{" else set())
+
+
+def test_a_snapshot_s_row_may_have_been_another_before() -> None:
+    """It may have changed while the connector was away: conditions on the old row hold, what is missed is told."""
+    listed = change(
+        source=Source.KAFKA, operation=Operation.INSERT, old=None, images=frozenset({"new"}), snapshot=True
+    )
+    when = "when: {source: kafka, table: Flights, old: {dest: LAX}}"
+
+    (found,) = derived(f"{when}, tags: ['airline:{{carrier}}', 'flight:{{id}}']", listed)
+    assert (found.tags, found.lacking) == (("airline:UA", "flight:f1"), ("{carrier}",))
+    (quiet,) = derived(f"{when}, tags: ['airline:{{old.carrier}}']", listed)
+    assert (quiet.tags, quiet.lacking) == ((), ("{old.carrier}",))

@@ -193,6 +193,22 @@ def test_a_property_may_be_called_like_an_annotation() -> None:
     assert breaks(older, newer) != []
 
 
+def test_a_new_field_breaks_a_schema_that_is_closed() -> None:
+    """Whoever validates by the older one refuses what it does not name."""
+    closed = {**OLDER, "additionalProperties": False}
+    newer = {**closed, "properties": {**OLDER["properties"], "more": {"type": "string"}}}
+
+    assert any(line.startswith("more: readers of the older schema refuse") for line in breaks(closed, newer))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [({"const": 1}, {"const": True}), ({"enum": [0]}, {"enum": [False]})]
+)
+def test_one_is_not_true(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Python takes them for the same, and JSON does not."""
+    assert breaks({"properties": {"a": before}}, {"properties": {"a": after}}) != []
+
+
 @pytest.mark.parametrize("reference", ["#/$defs/Loop", "other.json", "#/$defs/Missing"])
 def test_references_that_lead_nowhere_are_refused(reference: str) -> None:
     """A schema stands alone, and ends."""

@@ -499,3 +499,13 @@ def test_what_is_no_record_is_malformed(source: RecordSource, raw: Any) -> None:
     """Anything at all can be handed in."""
     with pytest.raises(EventError):
         source.parse(raw)
+
+
+def test_a_record_that_a_pipe_puts_on_a_bus_is_its_own_source_s() -> None:
+    """Kinesis, Kafka and SQS alike: an event around a record must not pass for a row with the record's fields."""
+    nested, queued = record("kinesis-plain"), record("sqs-change")
+    streamed = {key: each for key, each in {**nested, **nested["kinesis"]}.items() if key != "kinesis"}
+    piped = with_field(event("eventbridge-application"), "detail", streamed)
+
+    assert eventbridge.parse(piped) == kinesis.parse(nested)
+    assert eventbridge.parse({**piped, "detail": queued}) == parsed("sqs-change")

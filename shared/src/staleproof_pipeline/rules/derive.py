@@ -98,7 +98,8 @@ def derive(
     """
     met: list[EventError] = []
     targets = _targets(rule, change, met)
-    if targets.lacking and not targets.tags and not targets.keys:
+    named = targets.tags or targets.keys or change.snapshot  # of thousands of rows that were there already
+    if targets.lacking and not named:
         met.append(
             MalformedEventError(
                 f"rule {rule.name!r} needs {', '.join(targets.lacking)} of {change.entity!r}, which its source "
@@ -215,7 +216,8 @@ def _text(template: Template, names: Mapping[str, Any], check: Callable[[str], o
 
 
 def _lacking(rule: Rule, change: ChangeEvent) -> Iterator[str]:
-    missing = _TOLD_BY[change.operation] - change.images
+    told = _TOLD_BY[Operation.MODIFY if change.snapshot else change.operation]
+    missing = told - change.images
     rowless = change.old is None and change.new is None and not change.images
     for field in rule.fields:
         head = field.partition(".")[0]

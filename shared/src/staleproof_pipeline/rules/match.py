@@ -143,14 +143,16 @@ def _row(side: str, change: ChangeEvent) -> Any:
         return row or UNTOLD  # a row has a key, whether its source tells it or not
     if row is not None:
         return {**row, **dict.fromkeys(change.untold, UNTOLD)} if side == "new" and change.untold else row
-    if side in change.images or _impossible(side, change.operation):
+    if side in change.images or _impossible(side, change):
         return {}
     return UNTOLD
 
 
-def _impossible(side: str, operation: Operation) -> bool:
-    """Say whether no row can be there, whatever a source tells."""
-    return (side, operation) in {("old", Operation.INSERT), ("new", Operation.REMOVE)}
+def _impossible(side: str, change: ChangeEvent) -> bool:
+    """Say whether no row can be there, whatever a source tells. A row of a snapshot may have been another before."""
+    if change.snapshot:
+        return False
+    return (side, change.operation) in {("old", Operation.INSERT), ("new", Operation.REMOVE)}
 
 
 def document(change: ChangeEvent) -> dict[str, Any]:

@@ -5,6 +5,7 @@ source `staleproof`, `Staleproof Invalidation`  invalidations that another regio
 source `aws.s3`                                 the change of an object, as `sources.s3` reads it
 a published message as detail                   what it says, as `sources.published` reads it
 a record of a DynamoDB stream as detail (Pipes) the change of a row
+a record of Kinesis, Kafka or SQS likewise      what it tells, as its own source reads it
 `Scheduled Event`                               a change of nothing: its key `schedule` is the rule's name
 everything else, partners' events too           the detail is the row after the change, the detail-type the entity
 ==============================================  ================================================================
@@ -43,6 +44,9 @@ SOURCE_NAME = "staleproof"
 SCHEMA = 1
 SCHEDULED = "Scheduled Event"
 SCHEDULERS = ("aws.events", "aws.scheduler")
+PIPED = ("aws:kinesis", "aws:kafka", "SelfManagedKafka", "aws:sqs")
+"""What a pipe's records name as their source."""
+
 MAX_INVALIDATIONS = 1_000
 """Of one event; what ships them packs fewer."""
 
@@ -74,9 +78,19 @@ def parse(raw: Any) -> Parsed:
         return s3.of_bus(event, detail)
     if published.is_published(detail):
         return published.read(detail, _carrier(event, source))
-    if detail.get("eventSource") == dynamodb_streams.EVENT_SOURCE and "eventSourceARN" in detail:
+    return _piped(detail, _carrier(event, source)) or _change(event, kind, source, detail)
+
+
+def _piped(detail: dict[str, Any], carrier: Carrier) -> Parsed | None:
+    """What a record tells that a pipe put on the bus; None if *detail* is none."""
+    kind = detail.get("eventSource")
+    if kind == dynamodb_streams.EVENT_SOURCE and "eventSourceARN" in detail:
         return dynamodb_streams.change(detail)
-    return _change(event, kind, source, detail)
+    if kind not in PIPED:
+        return None
+    from staleproof_pipeline.sources import envelope  # noqa: PLC0415 - it opens events, too
+
+    return envelope.opened(detail, carrier)
 
 
 SOURCE = RecordSource("eventbridge", parse, ordered=False)

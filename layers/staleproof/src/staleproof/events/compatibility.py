@@ -8,6 +8,7 @@ or whose type or bounds change, in either direction. Titles, descriptions, defau
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _breaks(older: dict[str, Any], newer: dict[str, Any]) -> Iterator[str]:
     for name in sorted(before.keys() - after.keys()):
         yield f"{name}: it is gone; keep it, or make a new schema version"
     for name in sorted(before.keys() & after.keys()):
-        if bare(before[name]) != bare(after[name]):
+        if _text(before[name]) != _text(after[name]):
             yield f"{name}: its type or bounds differ; leave them, or add a field of another name"
     needed, needs = set(older.get("required", ())), set(newer.get("required", ()))
     for name in sorted(needs - needed):
@@ -37,8 +38,16 @@ def _breaks(older: dict[str, Any], newer: dict[str, Any]) -> Iterator[str]:
     for name in sorted((needed - needs) & after.keys()):
         yield f"{name}: it was required; readers rely on it"
     for name in sorted((older.keys() | newer.keys()) - ANNOTATIONS - {"properties", "required"}):
-        if bare(older.get(name)) != bare(newer.get(name)):
+        if _text(older.get(name)) != _text(newer.get(name)):
             yield f"the object's {name} differs; leave it"
+    closed = older.get("additionalProperties", True) is not True
+    for name in sorted(after.keys() - before.keys()) if closed else ():
+        yield f"{name}: readers of the older schema refuse what it does not name; make a new schema version"
+
+
+def _text(schema: Any) -> str:
+    """What a comparison sees: in Python 1 is true, in a schema it is not."""
+    return json.dumps(bare(schema), sort_keys=True)
 
 
 def bare(schema: Any) -> Any:
