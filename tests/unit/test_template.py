@@ -148,15 +148,17 @@ def test_a_role_names_what_it_touches(name: str) -> None:
 
 
 def test_a_function_may_do_only_what_it_does() -> None:
-    """Only the function of the table reads a stream; only those that bury may write to the dead letters."""
+    """Only the function of the table, and what redrives, reads a stream; who does not bury writes no dead letters."""
     actions = {
         name: {action for each in statements(role) for action in each["Action"]}
         for name, role in of_type("AWS::IAM::Role").items()
     }
 
     assert [name for name, those in actions.items() if "dynamodb:GetRecords" in those] == [
-        "InvalidateFromTableRole"
+        "InvalidateFromTableRole",
+        "RedriveRole",
     ]
+    assert not {each for each in actions["RedriveRole"] if each.startswith(("lambda:", "iam:", "kafka"))}
     assert "sqs:SendMessage" not in actions["ReplicateRole"]
     assert actions["ReplicationRuleRole"] == {"events:PutEvents"}
 
@@ -189,7 +191,8 @@ def test_one_region_alone_has_no_replication() -> None:
     assert RESOURCES["ReplicationRule"]["Condition"] == "HasPeer"
     assert RESOURCES["ReplicationRuleRole"]["Condition"] == "HasPeer"
     puts = [each for role in of_type("AWS::IAM::Role").values() for each in role["Policies"] if "If" in each]
-    assert {each["If"][0] for each in puts} == {"HasPeer"}
+    assert {each["If"][0] for each in puts if each["If"][1]["PolicyName"] == "push"} == {"HasPeer"}
+    assert {each["If"][0] for each in puts} <= {"HasPeer", "HasAnyTable", "HasKinesis"}
 
 
 def test_stages_and_regions_pair_up() -> None:
