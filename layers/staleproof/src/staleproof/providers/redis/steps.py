@@ -61,6 +61,9 @@ UNREADABLE_ROW = 2**64
 
 MAX_ROW_DIGITS = 20
 
+MEMOISED_LOOKS = 4_096
+"""Reads whose packed form is remembered, by key: the last one of each."""
+
 MEMOISED_TAGS = 16
 """Tags of one read whose packed form is remembered; more of them seldom come again, and would hold memory."""
 
@@ -72,7 +75,7 @@ class Steps:
         self.keys = keys
         self._scripted = scripted
         # A read names the same tags again and again, and a hot key all of it: what they are in a command is memoised.
-        self._known_looks: Callable[..., bytes] = lru_cache(maxsize=4_096)(self._pack_look)
+        self._known_looks: dict[str, tuple[Sequence[TagId], bytes]] = {}
         self._packed_versions: Callable[[tuple[TagId, ...]], bytes] = lru_cache(maxsize=16_384)(
             self._pack_versions
         )
@@ -96,12 +99,20 @@ class Steps:
 
     def look(self, key: str, tags: Sequence[TagId]) -> bytes:
         """Pack the entry and its tags' versions as one MGET, so as one moment."""
-        return (self._known_looks if len(tags) <= MEMOISED_TAGS else self._pack_look)(key, tuple(tags))
+        known = self._known_looks.get(key)
+        if known is not None and (known[0] is tags or known[0] == tags):  # mostly the same tuple, see `Call`
+            return known[1]
+        return self._pack_look(key, tuple(tags))
 
     def _pack_look(self, key: str, tags: tuple[TagId, ...]) -> bytes:
-        name = self.keys.entry(key)
-        versions = (self._packed_versions if len(tags) <= MEMOISED_TAGS else self._pack_versions)(tags)
-        return b"*%d\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n%b" % (len(tags) + 2, len(name), name, versions)
+        name, few = self.keys.entry(key), len(tags) <= MEMOISED_TAGS
+        versions = (self._packed_versions if few else self._pack_versions)(tags)
+        packed = b"*%d\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n%b" % (len(tags) + 2, len(name), name, versions)
+        if few:
+            if len(self._known_looks) >= MEMOISED_LOOKS:
+                self._known_looks.clear()
+            self._known_looks[key] = tags, packed
+        return packed
 
     def _pack_versions(self, tags: Sequence[TagId]) -> bytes:
         return packed_names(map(self.keys.version, tags))

@@ -80,7 +80,7 @@ class Wire:
         if not self._since <= time() < self._until:
             return self._prove(packed, replies)
         self._send(packed)
-        if replies != 0:  # nothing is left over from before, so the parser is not asked first
+        if replies is None or replies:  # nothing is left over from before, so the parser is not asked first
             self._feed(self._buffer, 0, self._receive(self._buffer))
         if replies is None:
             reply = self._gets(False)  # noqa: FBT003 - hiredis's own signature: do not decode
