@@ -159,6 +159,18 @@ class Invalidator:
                 errors.setdefault(number, errors[first])
         return applied, errors
 
+    def _in_time(
+        self,
+        namespace: str,
+        chunk: Sequence[tuple[int, Invalidation]],
+        errors: dict[int, Exception],
+        *,
+        late: bool,
+    ) -> list[Placed]:
+        if late:
+            raise SlowCacheError(f"the cache took more than {self._budget:g} s; the rest comes again")
+        return self._apply_chunk(namespace, chunk, errors)
+
     def _apply_chunk(
         self, namespace: str, chunk: Sequence[tuple[int, Invalidation]], errors: dict[int, Exception]
     ) -> list[Placed]:
@@ -248,19 +260,6 @@ def _chunks(
     for namespace, items in namespaces.items():
         for start in range(0, len(items), size):
             yield namespace, items[start : start + size]
-
-
-def _in_time(
-    self,
-    namespace: str,
-    chunk: Sequence[tuple[int, Invalidation]],
-    errors: dict[int, Exception],
-    *,
-    late: bool,
-) -> list[Placed]:
-    if late:
-        raise SlowCacheError(f"the cache took more than {self._budget:g} s; the rest comes again")
-    return self._apply_chunk(namespace, chunk, errors)
 
 
 def _alike(one: Invalidation, other: Invalidation) -> bool:
