@@ -12,13 +12,14 @@ import pytest
 
 from staleproof.errors import EventError, MalformedEventError, OversizedEventError
 from staleproof_pipeline.change import ChangeEvent, Operation, Source
-from staleproof_pipeline.errors import UnsupportedFormatError
+from staleproof_pipeline.errors import ForbiddenEventError, UnsupportedFormatError
 from staleproof_pipeline.sources import (
     Ignored,
     Parsed,
     RecordSource,
     dynamodb_streams,
     eventbridge,
+    kafka,
     kinesis,
     redis_stream,
 )
@@ -509,3 +510,13 @@ def test_a_record_that_a_pipe_puts_on_a_bus_is_its_own_source_s() -> None:
 
     assert eventbridge.parse(piped) == kinesis.parse(nested)
     assert eventbridge.parse({**piped, "detail": queued}) == parsed("sqs-change")
+
+
+def test_whoever_writes_a_stream_or_a_topic_is_no_region() -> None:
+    """A forged event of another region could clear a namespace, which a published message never can."""
+    forged = json.dumps(event("eventbridge-replication"))
+
+    with pytest.raises(ForbiddenEventError, match="by the bus of this region"):
+        redis_stream.parse(entry({"m": forged}))
+    with pytest.raises(ForbiddenEventError, match="by kafka 'flights'"):
+        kafka.parse({**record("kafka-plain", topic="flights"), "value": b64encode(forged.encode()).decode()})

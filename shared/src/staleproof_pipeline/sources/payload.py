@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from staleproof.errors import EventError, OversizedEventError
+from staleproof_pipeline.change import Source
+from staleproof_pipeline.errors import ForbiddenEventError
 from staleproof_pipeline.sources import (
     Ignored,
     Parsed,
+    Replicated,
     combined,
     debezium,
     dynamodb_streams,
@@ -52,7 +55,7 @@ def read_one(document: Any, carrier: Carrier, keys: dict[str, Any] | None = None
     if published.is_published(payload):
         return published.read(payload, carrier)
     if eventbridge.is_event(payload):
-        return eventbridge.parse(payload)
+        return _of_bus(payload, carrier)
     if dynamodb_streams.is_kinesis(payload):
         return dynamodb_streams.of_kinesis(payload, carrier)
     if payload.get("eventSource") == dynamodb_streams.EVENT_SOURCE:
@@ -60,6 +63,24 @@ def read_one(document: Any, carrier: Carrier, keys: dict[str, Any] | None = None
     if s3.is_test(payload):
         return s3.parse(payload)
     return _row(payload, schema, carrier, keys or {})
+
+
+def _of_bus(event: dict[str, Any], carrier: Carrier) -> Parsed:
+    """What an event tells.
+
+    Regions tell each other by buses, behind which there may be queues, and not by topics or streams: whoever may write
+    into one of these could otherwise clear what no published message may.
+    """
+    found = eventbridge.parse(event)
+    if isinstance(found, Replicated) and carrier.source in _APPLICATIONS_OWN:
+        raise ForbiddenEventError(
+            f"invalidations of region {found.origin[:64]!r} by {carrier.source} {carrier.channel[:80]!r}; send them by "
+            "the bus of this region, or publish an invalidation"
+        )
+    return found
+
+
+_APPLICATIONS_OWN = (Source.KAFKA, Source.REDIS_STREAM)
 
 
 def _row(payload: dict[str, Any], schema: Any, carrier: Carrier, keys: dict[str, Any]) -> Parsed:
