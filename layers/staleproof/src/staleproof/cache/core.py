@@ -17,7 +17,7 @@ from staleproof.codecs.compression import decompress
 from staleproof.entry import COST_AFTER_BORN, TIMES_BYTES, Entry, cost_from, cost_us, decode, prefix, times
 from staleproof.errors import CodecError
 from staleproof.policies.breaker import Breaker
-from staleproof.policies.judgement import CODEC, EXPIRED, Miss, Partial, judge, payload_of
+from staleproof.policies.judgement import CODEC, EXPIRED, SMALL, Miss, Partial, judge, payload_of
 from staleproof.policies.policy import DEFAULT_POLICY, Policy
 from staleproof.records import Record
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from staleproof.tags import TagId
 
 R = TypeVar("R")
-
-COST_BEFORE_PAYLOAD = COST_AFTER_BORN - TIMES_BYTES
 
 MAX_REMEMBERED = 16_384
 """Keys of which something is remembered: predicted tags, resting loaders, touches, counted uses; each of these."""
@@ -176,17 +174,20 @@ class Core(Acknowledging):
         The hot path: so it makes nothing that it need not, and every step that decides is `judge`'s.
         """
         raw, versions = observed
-        payload = payload_of(raw, versions, call.expected)
-        if payload is None or raw is None or asked is not call.tags or call.policy.looks_twice:
+        if raw is None or asked is not call.tags or call.policy.looks_twice:
             return MISSING
         try:
-            value = call.read(payload)
-        except Exception:  # noqa: BLE001 - `judge` reads it again, at length
+            head = call.expected + b"".join(versions)  # type: ignore[arg-type] # `payload_of`, without the call
+            start, size = len(head), len(raw)
+            if size < start + TIMES_BYTES or not raw.startswith(head):
+                return MISSING
+            body = raw if size <= SMALL else memoryview(raw)
+            value = call.read(body[start + TIMES_BYTES :])
+        except Exception:  # noqa: BLE001 - a version is missing, or `judge` reads it again, at length
             return MISSING
         if nesting._under_way:  # noqa: SLF001 - `under_way()`, without the call
             nesting.inherit(self.source, raw)
-        size = len(raw)
-        (cost,) = cost_from(raw, size - len(payload) + COST_BEFORE_PAYLOAD)
+        (cost,) = cost_from(raw, start + COST_AFTER_BORN)
         statistics = self.statistics
         statistics.hits += 1
         statistics.saved_us += cost
