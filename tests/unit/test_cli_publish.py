@@ -149,6 +149,18 @@ def test_what_was_not_taken_can_be_published_again(taken: list[Any], tmp_path: P
     assert run("--file", str(left)).exit_code == 1
 
 
+def test_a_line_that_cannot_be_read_is_kept_as_it_is(taken: list[Any], tmp_path: Path) -> None:
+    """Whoever mends and publishes the file of failures publishes all that was left."""
+    left = tmp_path / "left.ndjson"
+    wrong = ["{bad", '{"entity": "good", "operation": "zzz"}']
+    ran = run(
+        "--file", "-", "--failed", str(left), input="\r\n".join([wrong[0], '{"tags": ["a"]}', wrong[1], ""])
+    )
+
+    assert ran.exit_code == 2
+    assert left.read_text().splitlines() == wrong
+
+
 @pytest.mark.parametrize("entity", ["away", "denied"])
 def test_where_nobody_takes_anything_it_stops_and_says_where(taken: list[Any], entity: str) -> None:
     """A transport that is gone is not asked a thousand times: the line at which to go on is told."""

@@ -257,6 +257,23 @@ def test_coverage_counts_events_too(rules: Path) -> None:
     assert "never" in run("coverage", rules).output
 
 
+@pytest.mark.parametrize(
+    ("name", "entity"),
+    [
+        ("kafka-postgres-update", "public.flights"),
+        ("kafka-plain", "flights"),
+        ("sqs-received", "flight"),
+        ("dynamodb-modify", "Flights"),
+        ("kinesis-plain", "announcements"),
+    ],
+)
+def test_an_event_as_its_source_delivers_it_is_read_as_a_whole(name: str, entity: str, rules: Path) -> None:
+    """What a person has at hand is what Lambda, or the API, returned: of Kafka a list a partition."""
+    ran = run("explain", rules, EVENTS / f"{name}.json", "--json")
+
+    assert (ran.exit_code, [each["change"]["entity"] for each in json.loads(ran.stdout)]) == (0, [entity])
+
+
 def test_the_schema_is_the_published_one() -> None:
     """What the command prints is the file that lies beside the model."""
     published = ROOT / "shared" / "src" / "staleproof_pipeline" / "rules" / "schema.json"

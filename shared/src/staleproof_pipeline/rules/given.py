@@ -18,6 +18,7 @@ from staleproof_pipeline.sources import (
     Several,
     envelope,
     kafka,
+    payload,
     redis_stream,
 )
 from staleproof_pipeline.sources.carried import Carrier
@@ -33,6 +34,7 @@ Part = ChangeEvent | Asked | Replicated | Ignored
 _CARRIER = Carrier(Source.APPLICATION, channel="", id="event")
 _NAMES = {"table", "entity", "detail_type"}
 _OF_SQS = {"messageId", "body"}
+_OF_SQS_API = {"MessageId", "Body"}
 _OF_KAFKA = {"topic", "partition", "offset"}
 _OF_REDIS = {"stream", "id", "fields"}
 
@@ -140,8 +142,10 @@ def _parsed(raw: Any) -> Parsed:
             return redis_stream.parse(raw)
         if raw.keys() >= _OF_KAFKA:
             return kafka.parse(raw)
-        if raw.keys() >= _OF_SQS:
+        if raw.keys() >= _OF_SQS or raw.keys() >= _OF_SQS_API:
             return envelope.sqs(raw)
+        if isinstance(raw.get("Messages"), list):
+            return payload.each(raw["Messages"], lambda one, _: envelope.sqs(one))
     try:
         return envelope.opened(raw, _CARRIER)
     except RecursionError as error:

@@ -36,6 +36,7 @@ MAX_DEPTH = 8
 """Wrappers within wrappers: a queue behind a topic behind a bus has three."""
 
 _SEQUENCE = re.compile(r"\d{1,40}\Z", re.ASCII)
+_OF_KAFKA = ("aws:kafka", "SelfManagedKafka")
 _CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 
 
@@ -119,9 +120,16 @@ def _records(found: dict[str, Any], carrier: Carrier, depth: int) -> Parsed:
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is not None and not dynamodb_streams.is_kinesis(found):
         return reader(found, depth)
+    if kind in _OF_KAFKA and isinstance(found.get("records"), dict):
+        return payload.each(_by_partition(found["records"]), lambda one, _: kafka.parse(one))
     if {"topic", "partition", "offset", "timestampType"} <= found.keys():
         return kafka.parse(found)
     return payload.read(found, carrier)
+
+
+def _by_partition(records: dict[str, Any]) -> list[Any]:
+    """The records of a whole event of Kafka's, which has a list a partition."""
+    return [one for listed in records.values() for one in (listed if isinstance(listed, list) else [listed])]
 
 
 def _notification(told: dict[str, Any], depth: int) -> Parsed:

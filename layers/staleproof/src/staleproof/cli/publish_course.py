@@ -27,7 +27,8 @@ class Course:
         publisher: takes the messages.
         batch: how many messages go together.
         rate: messages a second at most, None for as fast as it goes.
-        left: takes what was not taken, in its wire form, a line each; to be published again.
+        left: takes what was not taken, in its wire form, a line each; to be published again. A line that cannot be
+            read is kept as it is, to be mended first.
         clock: the present, in seconds of any origin.
         sleep: waits.
 
@@ -88,6 +89,7 @@ class Course:
         for line in batch:
             if line.error is not None:
                 self._note(line.number, "", line.error)
+                self._keep(line.raw)
         for (line, message), receipt in zip(good, receipts, strict=True):
             self._account(line, receipt, message)
         nobody = (ProviderUnavailableError, ConfigurationError)
@@ -98,8 +100,11 @@ class Course:
             self.taken += 1
             return
         self._note(line.number, receipt.id, receipt.error)
-        if self._left is not None:
-            self._left.write(encode(message) + b"\n")
+        self._keep(encode(message))
+
+    def _keep(self, raw: bytes) -> None:
+        if self._left is not None and raw:
+            self._left.write(raw + b"\n")
 
     def _note(self, number: int, name: str, error: CacheError) -> None:
         passing = isinstance(error, ProviderUnavailableError)

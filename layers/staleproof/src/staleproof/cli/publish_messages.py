@@ -24,11 +24,12 @@ _writer = msgspec.json.Encoder(decimal_format="number")
 
 
 class Line(NamedTuple):
-    """A line of a file: its number from 1 on, and the message in it, or what is wrong with it."""
+    """A line of a file: its number from 1 on, and the message in it, or what is wrong with it, and what it holds."""
 
     number: int
     message: Message | None
     error: EventError | None = None
+    raw: bytes = b""
 
 
 def message_of(document: Any) -> Message:
@@ -66,7 +67,7 @@ def _line(number: int, raw: bytes) -> Line:
             raise MalformedEventError(f"it is longer than {LONGEST_LINE} bytes; send a smaller message")
         return Line(number, message_of(_parsed(raw)))
     except EventError as error:
-        return Line(number, None, error)
+        return Line(number, None, error, raw.rstrip(b"\r\n") if len(raw) <= LONGEST_LINE else b"")
 
 
 def _parsed(raw: bytes) -> Any:
