@@ -43,7 +43,7 @@ rules:
   - {name: announced, when: {source: eventbridge, detail_type: Renamed}, tags: ["product:{id}"]}
   - {name: logged, when: {source: kafka, table: products}, tags: ["product:{id}"]}
   - {name: row, when: {source: dynamodb, table: "items-*"}, tags: ["product:{id}"]}
-  - {name: object, when: {source: s3, channel: pictures}, tags: ["product:{key}"]}
+  - {name: object, when: {source: s3, channel: "pictures-*"}, tags: ["product:{key}"]}
 """
 TABLE = {
     "TableName": "items",
@@ -206,6 +206,52 @@ class TopicQueue(Queue):
         self.sns.publish(TopicArn=self.topic, Message=json.dumps(message(product)))
 
 
+class BucketQueue(Queue):
+    """A bucket's notifications, by a queue."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        self.s3 = stack.home.client("s3")
+        self.bucket = f"pictures-{self.name}"
+        self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": HOME})
+        told = {"QueueArn": self.arn, "Events": ["s3:ObjectCreated:*"]}
+        self.s3.put_bucket_notification_configuration(
+            Bucket=self.bucket, NotificationConfiguration={"QueueConfigurations": [told]}
+        )
+
+    def produce(self, product: str) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=product, Body=b"picture")
+
+
+class Direct(Source):
+    """A function that is called, until it has answered."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        self.host = stack.host("invalidate_from_bus")
+
+    def produce(self, product: str) -> None:
+        for _ in range(5):
+            if self.host.invoke(message(product)).error is None:
+                return
+
+    @contextlib.contextmanager
+    def consuming(self) -> Iterator[FunctionHost]:
+        with self.host:
+            yield self.host
+
+
+class Topic(Direct):
+    """A topic's notification, as Lambda hands it over."""
+
+    def produce(self, product: str) -> None:
+        told = {"TopicArn": f"arn:aws:sns:{HOME}:{ACCOUNT}:t", "MessageId": self.name}
+        record = {"EventSource": "aws:sns", "Sns": {**told, "Message": json.dumps(message(product))}}
+        for _ in range(5):
+            if self.host.invoke({"Records": [record]}).error is None:
+                return
+
+
 class Kinesis(Source):
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
@@ -262,7 +308,7 @@ class DrainedStream(Source):
         return running(ScheduleDriver(Schedule(function="drain_redis_stream", every=0.1), host), host)
 
 
-SOURCES = [Queue, FifoQueue, TopicQueue, Kinesis, Kafka, DrainedStream]
+SOURCES = [Queue, FifoQueue, TopicQueue, BucketQueue, Topic, Direct, Kinesis, Kafka, DrainedStream]
 every_source = pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.__name__)
 
 
