@@ -66,7 +66,7 @@ def pipeline(clock: ManualClock, provider: Any, **parts: Any) -> bootstrap.Pipel
         region="eu-west-1",
         rules_text=RULES,
         purge_rate=4,
-        batch_budget="2s",
+        batch_budget=2.0,
     )
     return bootstrap.pipeline(
         settings,

@@ -138,11 +138,15 @@ def _followed(run: Iterator[Step], steps: list[Step]) -> CacheError | None:
     shown = Progress(*columns, console=console, transient=True) if console.is_terminal else nullcontext()
     with shown as progress:
         task = progress.add_task("redriving", total=None, told="") if progress else None
+
+        def show(told: str) -> None:
+            if progress is not None and task is not None:
+                progress.update(task, advance=1, told=told)
+
         try:
             for step in run:
                 steps.append(step)
-                if progress is not None and task is not None:
-                    progress.update(task, advance=1, told=f"{step.fate} {step.reason}")
+                show(f"{step.fate} {step.reason}")
         except CacheError as error:
             return error
     return None

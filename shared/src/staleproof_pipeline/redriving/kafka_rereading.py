@@ -64,7 +64,7 @@ def read(
 
 
 def _records(consumer: Any, batch: BatchPlace, place: Range) -> list[Any]:
-    from kafka import TopicPartition  # noqa: PLC0415
+    from kafka.structs import TopicPartition  # noqa: PLC0415
 
     topic, _, number = place.shard.rpartition("-")
     if not topic or not number.isdecimal():

@@ -94,17 +94,25 @@ class Redriver:
         """
         tried = 0
         try:
-            while going() and self._seen_again <= len(self._settled) and (taken := self._store.take()):
-                self._kept += taken
-                for one in taken:
-                    if not going() or tried == limit:
-                        return
-                    for step in self._steps(one):
-                        tried += step.fate not in {Fate.PASSED, Fate.UNREADABLE}
-                        yield step
-            yield from self._incomplete()
+            for one in self._taken(going):
+                if tried == limit:
+                    return
+                for step in self._steps(one):
+                    tried += step.fate not in {Fate.PASSED, Fate.UNREADABLE}
+                    yield step
+            if going():  # else the other pieces may be where nobody has looked yet
+                yield from self._incomplete()
         finally:
             self._end()
+
+    def _taken(self, going: Callable[[], bool]) -> Iterator[Held]:
+        """Yield what the store has, for as long as it is *going* on; all of it is kept until it is settled."""
+        while going() and self._seen_again <= len(self._settled) and (taken := self._store.take()):
+            self._kept += taken
+            for one in taken:
+                if not going():
+                    return
+                yield one
 
     def _steps(self, one: Held) -> Iterator[Step]:
         """Deal with *one*; it yields nothing while pieces are missing, or if it was dealt with before."""
