@@ -129,6 +129,14 @@ def test_a_tombstone_behind_debezium_s_removal_is_ignored() -> None:
     assert isinstance(parsed("kafka-debezium-tombstone"), Ignored)
 
 
+def test_a_tombstone_is_the_removal_where_rows_are_flattened() -> None:
+    """`ExtractNewRecordState` turns a removal into its tombstone by default: no other record tells of it."""
+    found = kafka.parse(record("kafka-debezium-tombstone"), kafka.Reading(tombstones="always"))
+
+    assert isinstance(found, ChangeEvent)
+    assert (found.operation, found.keys) == (Operation.REMOVE, {"id": 1545})
+
+
 def test_a_deployment_may_ignore_tombstones() -> None:
     """Where keys carry no schema the deployment knows better."""
     assert isinstance(IGNORING.parse(record("kafka-tombstone")), Ignored)

@@ -81,7 +81,7 @@ _FIXES = {
     "stream_url": "set it to the address of the server that has the stream",
     "stream_group": "set it to a name, such as staleproof",
     "stream_idle": "set it to a duration, such as 1m",
-    "kafka_tombstones": "set it to remove or ignore",
+    "kafka_tombstones": "set it to remove, always or ignore",
     "timeout": "set it to a duration, such as 500ms",
     "journal_horizon": "set it to a duration, such as 15m",
 }
@@ -154,7 +154,7 @@ class Settings(BaseModel):
     stream_url: Annotated[str, AfterValidator(_stream_url)] = ""
     stream_group: Annotated[str, Field(min_length=1, max_length=256)] = "staleproof"
     stream_idle: Seconds = 60.0
-    kafka_tombstones: Literal["remove", "ignore"] = "remove"
+    kafka_tombstones: Literal["remove", "always", "ignore"] = "remove"
     bus: str = ""
     peers: Annotated[tuple[RegionName, ...], BeforeValidator(_names)] = ()
     timeout: Seconds = 1.0

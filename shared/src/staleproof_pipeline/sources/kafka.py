@@ -84,7 +84,9 @@ class Reading(NamedTuple):
 
     Attributes:
         schemas: Avro schemas by subject, `TOPIC-value` and `TOPIC-key`, where records do not carry them.
-        tombstones: what a record without a value is: `remove`, or `ignore` where another record tells of every removal.
+        tombstones: what a record without a value is: `remove`, but behind a removal that Debezium told; `always` a
+            removal, where Debezium's rows are flattened and nothing else tells of one; or `ignore` where another
+            record tells of every removal.
     """
 
     schemas: Mapping[str, Schema] = {}
@@ -205,7 +207,7 @@ def _tombstone(key: bytes | None, carrier: Carrier, reading: Reading) -> Parsed:
     keys = debezium.keys(found) if found is not None else {}
     if not keys:
         return Ignored("a record without a key and a value, which is about nothing")
-    if debezium.is_key(found):
+    if reading.tombstones != "always" and debezium.is_key(found):
         return Ignored("the tombstone behind a removal that Debezium told")
     return ChangeEvent.of(
         id=carrier.id,
