@@ -28,6 +28,8 @@ MAX_CHARACTERS = {
 }
 """As long as the fields of a `ChangeEvent` from which they are made."""
 
+_TEXTS = tuple((name, attrgetter(name), limit) for name, limit in MAX_CHARACTERS.items())
+
 MAX_CAUSE_RULES = 500
 """As many as a rules file has."""
 
@@ -105,8 +107,8 @@ def _check_numbers(invalidation: Invalidation) -> None:
 
 def _check_texts(invalidation: Invalidation) -> None:
     """Journals, peers and near caches all carry these along, so they are short."""
-    for name, limit in MAX_CHARACTERS.items():
-        _check_text(name, str(attrgetter(name)(invalidation)), limit)
+    for name, found, limit in _TEXTS:
+        _check_text(name, found(invalidation), limit)
     if len(invalidation.cause.rules) > MAX_CAUSE_RULES:
         raise OversizedEventError(
             f"cause.rules has {len(invalidation.cause.rules)} names; send at most {MAX_CAUSE_RULES}"

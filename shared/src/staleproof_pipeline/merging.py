@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from staleproof.events import Cause, Invalidation
 from staleproof_pipeline import bounds
-from staleproof_pipeline.followups import Coalesced, Deferred, FollowUps, WarmRequested
+from staleproof_pipeline.followups import NONE, Coalesced, Deferred, FollowUps, WarmRequested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +60,8 @@ def merged(
     made = [(group, _invalidation(group, members, change, home)) for group, members in groups.items()]
     now = tuple(each for group, each in made if not group.shadow and not group.coalesce_ms)
     if len(now) == len(made) and not any(group.delay_ms for group in groups):
-        return now, FollowUps(warm=tuple(_warm(groups, change)))
+        warm = tuple(_warm(groups, change))
+        return now, FollowUps(warm=warm) if warm else NONE
     return now, FollowUps(
         tuple(Deferred(each, group.delay_ms) for group, each in made if group.delay_ms and not group.shadow),
         tuple(

@@ -46,6 +46,8 @@ def text(value: Any) -> str:
     """
     if type(value) is str:
         return value.translate(_RESERVED)
+    if type(value) is int:
+        return _integer(value)
     value = unwrapped(value)
     return NONE if value is None else plain(value).translate(_RESERVED)
 
