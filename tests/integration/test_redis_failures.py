@@ -6,15 +6,19 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import hiredis
 import pytest
 import redis
 
 from local.conditions import wait_until
+from local.loopback import HOST
 from local.supervisor import Supervisor
 from local.valkey import Valkey
 from staleproof import (
@@ -22,10 +26,12 @@ from staleproof import (
     Cache,
     ConfigurationError,
     Policy,
+    ProviderError,
     ProviderRejectedError,
     ProviderUnavailableError,
 )
 from staleproof.keys import Keyspace
+from staleproof.ports.operations import TakeLock
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
 from staleproof.tags import ROOT
 from staleproof.testing import Blocking
@@ -149,6 +155,66 @@ def test_wrong_credentials_are_a_rejection_without_the_password(
     with pytest.raises(ProviderRejectedError):
         face(server.url).read("key", [])
     assert face(server.url.replace("redis://", "redis://:right@")).read("key", []).entry is None
+
+
+class Oddity:
+    """A server that gives the same answer to every command, but for those that open a connection."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._listener = socket.create_server((HOST, 0))
+        self.url = f"redis://{HOST}:{self._listener.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = self._listener.accept()
+                threading.Thread(target=self._speak, args=(line,), daemon=True).start()
+
+    def _speak(self, line: socket.socket) -> None:
+        reader = hiredis.Reader()
+        with line, suppress(OSError):
+            while data := line.recv(1 << 16):
+                reader.feed(data)
+                while (command := reader.gets()) is not False:
+                    line.sendall(b"+OK\r\n" if command[0] == b"CLIENT" else self._answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b":5\r\n", b"$-1\r\n", b"*0\r\n", b"*1\r\n*1\r\n:1\r\n", b"$2\r\n\xff\xfe\r\n", b"-MOVED x\r\n"],
+)
+@pytest.mark.parametrize("cluster", [False, True])
+def test_an_answer_of_another_shape_is_a_rejection(
+    face: Callable[..., Any], answer: bytes, cluster: bool
+) -> None:
+    """What is no server of ours, or lies behind something that changes its answers, raises no `TypeError` deep inside.
+
+    The connection that carried the answer is given back: there is one only.
+    """
+    odd = Oddity(answer)
+    provider = face(odd.url, max_connections=1, timeout=2.0, cluster=cluster)
+    for _ in range(3):
+        with pytest.raises(ProviderError):
+            provider.invalidate([invalidation("t")])
+        with pytest.raises(ProviderError):
+            provider.perform(TakeLock("x", "0a", 1_000))
+        with suppress(ProviderError):  # if it is an error, it is one of ours
+            provider.begin("k", [ROOT], b"lease", MINUTE, MINUTE, guard=True)
+    odd.close()
+
+
+def test_a_server_that_never_knows_a_script_is_not_asked_for_ever(face: Callable[..., Any]) -> None:
+    """Some times, and then it is a rejection."""
+    odd = Oddity(b"-NOSCRIPT no\r\n")
+    with pytest.raises(ProviderRejectedError, match="refused a command"):
+        face(odd.url).perform(TakeLock("x", "0a", 1_000))
+    odd.close()
 
 
 def test_a_full_server_rejects_and_acknowledges_nothing(face: Callable[..., Any], server: Valkey) -> None:

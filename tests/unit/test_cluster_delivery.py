@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import AskError, BusyLoadingError, ClusterDownError, MovedError, TryAgainError
 
-from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.errors import ConfigurationError, ProviderRejectedError, ProviderUnavailableError
 from staleproof.providers.redis.chart import Chart
 from staleproof.providers.redis.delivery import Delivery, Pause, Refresh
 from staleproof.providers.redis.failures import UnsureError
@@ -332,6 +332,26 @@ def test_no_topology_is_told() -> None:
     """A server that is no cluster is a mistake, one that knows of no slots is not ready."""
     with pytest.raises(ConfigurationError, match=r"a:1 is no cluster; leave out cluster=True"):
         understood(Exception("ERR This instance has cluster support disabled"), A)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        5,
+        None,
+        b"OK",
+        [5],
+        [[0, 1]],
+        [[0, 10**12, [b"a", 1]]],
+        [[-1, 3, [b"a", 1]]],
+        [[0, 1, [b"a", b"x"]]],
+        [[0, 1, 7]],
+    ],
+)
+def test_a_topology_that_cannot_be_read_is_a_rejection(reply: Any) -> None:
+    """Whatever shape it has, and however many slots it claims; nothing is made as long as it says."""
+    with pytest.raises(ProviderRejectedError, match="a:1 answered what it was not asked for"):
+        understood(reply, A)
     with pytest.raises(ProviderUnavailableError, match="no hash slot"):
         understood([], A)
 

@@ -32,7 +32,15 @@ from staleproof.providers.redis.credentials import Age
 from staleproof.providers.redis.durability import Replicas, settle, told
 from staleproof.providers.redis.endpoint import pooled
 from staleproof.providers.redis.exchange import Exchange
-from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
+from staleproof.providers.redis.failures import (
+    DEMOTED,
+    REFUSED,
+    TIMEOUTS,
+    TRANSPORT,
+    UNREADABLE,
+    UnsureError,
+    translate,
+)
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.proof import ROLE, Proof, must_be_primary
 from staleproof.providers.redis.snapstart import close_before_snapshot
@@ -162,14 +170,14 @@ class AsyncConnections:
                 self._credentials.rejected()  # and once more, with what it is told next
             elif not reused or isinstance(error, TIMEOUTS):
                 raise translate(error, self.where) from error
-        except RedisError as error:
+        except (RedisError, *UNREADABLE) as error:
             raise translate(error, self.where) from error
         if exchange.once:
             self.renew()
             raise UnsureError(f"a connection to {self.where} broke")
         try:
             return await self._attempt(self._new(), exchange)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, *UNREADABLE) as error:
             raise translate(error, self.where) from error
 
     async def _attempt(self, connection: Any, exchange: Exchange) -> list[Any]:

@@ -26,7 +26,15 @@ from staleproof.providers.redis.async_cluster_connections import AsyncClusterCon
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
 from staleproof.providers.redis.durability import checked as replicated
-from staleproof.providers.redis.failures import MOST_RUNS, UnsureError, check, failed, is_foreign, translate
+from staleproof.providers.redis.failures import (
+    MOST_RUNS,
+    UnsureError,
+    check,
+    failed,
+    go_on,
+    is_foreign,
+    translate,
+)
 from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.nearest_reader import AsyncNearestReader
 from staleproof.providers.redis.opening import Kinds, opened
@@ -130,11 +138,11 @@ class AsyncRedisProvider:
             left -= 1
             try:
                 return await self._drive(step(steps), via)
-            except NoScriptError:
-                steps = self._scripted
-            except UnsureError as error:
+            except (NoScriptError, UnsureError) as error:
                 if left <= 0:
                     raise translate(error, self.connections.where) from error
+                if isinstance(error, NoScriptError):
+                    steps = self._scripted
 
     async def _vouch(self, converse: Callable[[bytes, int], Any]) -> None:
         await self._drive(vouch(self._steps), lambda exchange: converse(exchange.packed, exchange.replies))
@@ -143,7 +151,7 @@ class AsyncRedisProvider:
         replies: Any = None
         while True:
             try:
-                exchange = step.send(replies)
+                exchange = go_on(step, replies, self.connections.where)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             replies = await (via or self._exchange)(exchange)
@@ -152,9 +160,9 @@ class AsyncRedisProvider:
     async def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `AsyncProvider.read`; the hot path, so without a generator."""
         reply = await self._ask(self._steps.look(key, tags))
-        if isinstance(reply, Exception):
-            raise failed(reply, self.connections)
-        return Observed(reply[0], reply[1:])
+        if isinstance(reply, list) and len(reply) > len(tags):
+            return Observed(reply[0], reply[1:])
+        raise failed(reply, self.connections)
 
     async def read_following(
         self, key: str, tags: Sequence[TagId], cursor: JournalId, limit: int

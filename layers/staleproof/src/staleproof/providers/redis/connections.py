@@ -20,7 +20,15 @@ from staleproof.policies.duration import waited
 from staleproof.providers.redis.credentials import AgeingWire
 from staleproof.providers.redis.durability import Replicas, settle, told
 from staleproof.providers.redis.endpoint import pooled
-from staleproof.providers.redis.failures import DEMOTED, REFUSED, TIMEOUTS, TRANSPORT, UnsureError, translate
+from staleproof.providers.redis.failures import (
+    DEMOTED,
+    REFUSED,
+    TIMEOUTS,
+    TRANSPORT,
+    UNREADABLE,
+    UnsureError,
+    translate,
+)
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.pool import Pool
 from staleproof.providers.redis.wire import Wire
@@ -197,7 +205,7 @@ class Connections(Pool):
         """Close a wire that failed in mid-exchange: its late replies must not answer the next question."""
         wire.close()
         self._give_back(wire)
-        if not isinstance(error, RedisError | OSError):
+        if not isinstance(error, (RedisError, OSError, *UNREADABLE)):
             raise error
         if self._credentials is not None and isinstance(error, REFUSED):
             self._credentials.rejected()  # and once more, with what it is told next
@@ -216,7 +224,7 @@ class Connections(Pool):
         wire.close()
         try:
             return wire.exchange(packed, replies)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, *UNREADABLE) as error:
             wire.close()
             raise translate(error, self.where) from error
         except BaseException:

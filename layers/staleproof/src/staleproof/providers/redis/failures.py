@@ -9,7 +9,7 @@ import redis.exceptions as theirs
 from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
 TRANSPORT = (theirs.ConnectionError, theirs.TimeoutError, OSError)
 """The connection is of no further use."""
@@ -22,6 +22,10 @@ DEMOTED = (theirs.ReadOnlyError, theirs.MasterDownError, theirs.ClusterDownError
 
 MOST_RUNS = 4
 """How often a step is run at most: for a script that is not known, and for connections that broke."""
+
+
+UNREADABLE = (TypeError, ValueError, AttributeError, LookupError)
+"""What reading a reply raises that is of another shape than the question wants."""
 
 
 class UnsureError(theirs.ConnectionError):
@@ -57,6 +61,8 @@ def is_foreign(error: Exception) -> bool:
 
 def translate(error: BaseException, where: str) -> ProviderError:
     """Return our error for redis-py's *error*; *where* names the server, without credentials."""
+    if isinstance(error, UNREADABLE):
+        return unreadable(error, where)
     if isinstance(error, REFUSED):
         return ProviderRejectedError(
             f"{where} refused the credentials: {error}; check user, password or IAM policy"
@@ -84,6 +90,29 @@ def _rejected(error: BaseException, where: str) -> ProviderRejectedError:
             f"{where} is full (OOM): {error} Use a larger node, or maxmemory-policy volatile-lru or allkeys-lru"
         )
     return ProviderRejectedError(f"{where} refused a command: {error}")
+
+
+def unreadable(error: Exception, where: str) -> ProviderRejectedError:
+    """Return our error for a reply that could not be read for *error*."""
+    return ProviderRejectedError(
+        f"{where} answered what it was not asked for ({type(error).__name__}); "
+        "see that it is a Redis or Valkey server, and that nothing between changes its replies"
+    )
+
+
+def go_on(step: Generator[Any, Any, Any], replies: Any, where: str) -> Any:
+    """Return what *step* sends next, having read *replies*; None begins it.
+
+    Raises:
+        StopIteration: it is done.
+        ProviderRejectedError: the replies cannot be read.
+    """
+    try:
+        return step.send(replies)
+    except UNREADABLE as error:
+        if replies is None:  # what was asked is to blame
+            raise
+        raise unreadable(error, where) from error
 
 
 class Pool(Protocol):

@@ -13,6 +13,7 @@ from staleproof.errors import EventError
 from staleproof.events import invalidation as records
 from staleproof.ports import JournalId, JournalPage, Observed, journal_id, journal_order, journal_place
 from staleproof.providers.redis.exchange import Exchange, chunks, commands
+from staleproof.providers.redis.failures import UNREADABLE, unreadable
 from staleproof.providers.redis.rotation import CHUNK
 from staleproof.providers.redis.structure_steps import StructureSteps
 
@@ -91,10 +92,11 @@ class JournalSteps(StructureSteps):
     @staticmethod
     def placed(parts: Sequence[Invalidation], replies: Sequence[Any]) -> list[JournalId]:
         """Return where *parts* lie, from the replies to `invalidate`, the last of which are the journal's."""
-        if len(parts) == 1:
-            return [journal_id(replies[-1].decode(), parts[0].id)]
         first = len(replies) - len(parts)
-        return [journal_id(replies[first + at].decode(), part.id) for at, part in enumerate(parts)]
+        try:
+            return [journal_id(replies[first + at].decode(), part.id) for at, part in enumerate(parts)]
+        except UNREADABLE as error:
+            raise unreadable(error, "the server of the journal") from error
 
     def drop_guard(self) -> Any:
         """Remove what lies in the guard's place and is none: a bump makes one without epoch, which is safe."""

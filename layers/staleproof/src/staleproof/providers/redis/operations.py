@@ -90,7 +90,7 @@ def _take(steps: Steps, each: ops.Take) -> Any:
 
 
 def _taken(reply: Any) -> ops.Taken:
-    allowed, used_us, wait_us = reply
+    allowed, used_us, wait_us = _listed(reply)
     return ops.Taken(bool(allowed), used_us, wait_us)
 
 
@@ -102,7 +102,7 @@ def _take_lock(steps: Steps, each: ops.TakeLock) -> Any:
 
 
 def _held(reply: Any) -> ops.Held:
-    token, left_ms = reply
+    token, left_ms = _listed(reply)
     return ops.Held(int(token or 0), left_ms)
 
 
@@ -120,7 +120,7 @@ def _push(steps: Steps, each: ops.Push) -> Any:
     script, kind = (scripts.APPEND, "stream") if each.stream else (scripts.PUSH, "list")
     name = steps.keys.operated(each.name, kind)
     return _call(steps, script, (name,), each.keep, each.ttl_ms, *each.values), lambda reply: ops.Pushed(
-        *reply
+        *_listed(reply)
     )
 
 
@@ -206,7 +206,13 @@ def _look(steps: Steps, each: ops.FilterLook) -> Any:
 
 
 def _found(reply: Any) -> list[bool] | None:
-    return [bool(each) for each in reply] or None
+    return [bool(each) for each in _listed(reply)] or None
+
+
+def _listed(reply: Any) -> list[Any]:
+    if not isinstance(reply, list):  # the two bytes of somebody else's value would be numbers as well
+        raise TypeError("a list was asked for")
+    return reply
 
 
 _MADE: dict[type, Callable[[Steps, Any], tuple[Command, Callable[[Any], Any]]]] = {

@@ -25,7 +25,15 @@ from staleproof.ports.operations import TakeLock
 from staleproof.providers.redis.cluster_connections import ClusterConnections
 from staleproof.providers.redis.connections import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, Connections
 from staleproof.providers.redis.durability import checked as replicated
-from staleproof.providers.redis.failures import MOST_RUNS, UnsureError, check, failed, is_foreign, translate
+from staleproof.providers.redis.failures import (
+    MOST_RUNS,
+    UnsureError,
+    check,
+    failed,
+    go_on,
+    is_foreign,
+    translate,
+)
 from staleproof.providers.redis.follower import RedisFollower
 from staleproof.providers.redis.incarnation import checked, vouch
 from staleproof.providers.redis.nearest_reader import NearestReader
@@ -145,11 +153,11 @@ class RedisProvider(RedisFollower):
             left -= 1
             try:
                 return self._drive(step(steps), via)
-            except NoScriptError:
-                steps = self._scripted
-            except UnsureError as error:
+            except (NoScriptError, UnsureError) as error:
                 if left <= 0:
                     raise translate(error, self.connections.where) from error
+                if isinstance(error, NoScriptError):
+                    steps = self._scripted
 
     def _vouch(self, converse: Callable[[bytes, int], Any]) -> None:
         self._drive(vouch(self._steps), lambda exchange: converse(exchange.packed, exchange.replies))
@@ -158,7 +166,7 @@ class RedisProvider(RedisFollower):
         replies: Any = None
         while True:
             try:
-                exchange = step.send(replies)
+                exchange = go_on(step, replies, self.connections.where)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             replies = (via or self._exchange)(exchange)
@@ -167,7 +175,7 @@ class RedisProvider(RedisFollower):
     def read(self, key: str, tags: Sequence[TagId]) -> Observed:
         """See `Provider.read`; the hot path, so without a generator."""
         reply = self._ask(self._look(key, tags))
-        if isinstance(reply, list):
+        if isinstance(reply, list) and len(reply) > len(tags):
             return observed((reply.pop(0), reply))
         raise failed(reply, self.connections)
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
-from staleproof.providers.redis.failures import translate
+from staleproof.providers.redis.failures import UNREADABLE, translate, unreadable
 from staleproof.providers.redis.slots import SLOTS
 
 if TYPE_CHECKING:
@@ -64,20 +64,31 @@ def understood(reply: Any, asked: Address) -> Topology:
     Raises:
         ConfigurationError: it is no cluster's.
         ProviderUnavailableError: it knows of no slot that is served (yet).
+        ProviderRejectedError: it cannot be read.
     """
     place = f"{asked[0]}:{asked[1]}"
     if isinstance(reply, Exception):
         if "cluster support disabled" in str(reply):
             raise ConfigurationError(f"cache URL: {place} is no cluster; leave out cluster=True")
         raise translate(reply, place)
+    try:
+        found = _told(reply, asked)
+    except UNREADABLE as error:
+        raise unreadable(error, place) from error
+    if not found.replicas:
+        raise ProviderUnavailableError(f"{place} knows of no hash slot that is served; retry")
+    return found
+
+
+def _told(reply: Any, asked: Address) -> Topology:
     owners: list[Address | None] = [None] * SLOTS
     replicas: dict[Address, int] = {}
     for first, last, primary, *others in reply:
+        if not 0 <= first <= last < SLOTS:
+            raise ValueError(f"there are no hash slots from {first} to {last}")
         address = _address(primary, asked)
         owners[first : last + 1] = [address] * (last + 1 - first)
         replicas[address] = len(others)
-    if not replicas:
-        raise ProviderUnavailableError(f"{place} knows of no hash slot that is served; retry")
     return Topology(owners, replicas)
 
 
