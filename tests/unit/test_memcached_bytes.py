@@ -42,12 +42,24 @@ def test_replies_are_read_however_they_are_cut(values: list[bytes | None], cuts:
         (b"CLIENT_ERROR bad command line format\r\n", ProviderRejectedError),
         (b"ERROR Too many open connections\r\n", ProviderUnavailableError),
         (b"HD\r\nHD\r\n", ProviderUnavailableError),
+        (b"VA abc f0\r\n", ProviderUnavailableError),
+        (b"VA -5 f0\r\n", ProviderUnavailableError),
+        (b"VA 1\xb2 f0\r\n", ProviderUnavailableError),
+        (b"VA 3 f0\r\nabcdef\r\n", ProviderUnavailableError),
+        (b"VA " + b"9" * 30 + b"\r\n", ProviderUnavailableError),
+        (b"x" * 5_000, ProviderUnavailableError),
     ],
 )
 def test_a_server_that_answers_otherwise_is_refused(line: bytes, error: type[Exception]) -> None:
     """The connection is of no use then."""
     with pytest.raises(error):
         Replies(1).feed(line)
+
+
+def test_a_number_that_is_none_is_refused() -> None:
+    """A cas or a life of letters is no cas and no life, and raises what every broken answer raises."""
+    with pytest.raises(ProviderUnavailableError, match="no reply"):
+        Reply(b"HD cxyz tzz").number(b"t")
 
 
 def test_a_server_error_is_an_answer() -> None:

@@ -90,10 +90,12 @@ class Connections:
             for member in sorted(talk.requests):
                 exchanges[member.name] = Exchange(self.pool(member), talk.requests[member])
                 exchanges[member.name].begin()
-        finally:
-            # Also after an interruption: what was asked must be read, before a connection is given back.
             for name, exchange in exchanges.items():
                 found[name] = _outcome(exchange, tolerant=True)
+        except BaseException:
+            for exchange in exchanges.values():
+                exchange.drop()
+            raise
         return _checked(found, tolerant=talk.tolerant)
 
     def pool(self, member: Member) -> Pool:

@@ -24,6 +24,9 @@ REQUEST = b"config get cluster\r\n"
 OLDER_REQUEST = b"get AmazonElastiCache:cluster\r\n"
 MAX_BYTES = 1_048_576
 MAX_LINE = 512
+MAX_HOST = 255
+MAX_PORT, MAX_PORT_DIGITS = 65_536, 5
+MAX_VERSION = 2**63 - 1
 _HEAD = re.compile(rb"(?:CONFIG cluster|VALUE AmazonElastiCache:cluster) \d+ (\d{1,7})(?: \d+)?\r\n")
 _END = b"\r\nEND\r\n"
 
@@ -74,15 +77,21 @@ def listing(block: bytes) -> Listing:
         number = int(version.strip())
     except ValueError as error:
         raise malformed(block, str(error)) from error
-    if not members or number < 0:
-        raise malformed(block, "it names no node")
+    if not members or not 0 <= number <= MAX_VERSION:
+        raise malformed(block, "it names no node, or has no version")
+    if len({member.name for member in members}) != len(members):
+        raise malformed(block, "it names a node twice")
     return Listing(number, members)
 
 
 def _member(text: str) -> Member:
     host, ip, port = text.split("|")
     if not host and not ip:
-        raise ValueError(f"{text!r} has neither a name nor an address")
+        raise ValueError(f"{text[:80]!r} has neither a name nor an address")
+    if len(host) > MAX_HOST or not host.isprintable() or not ip.isprintable():
+        raise ValueError(f"{text[:80]!r} has a name that no node can have")
+    if not port.isdigit() or not 0 < int(port[:MAX_PORT_DIGITS]) < MAX_PORT or len(port) > MAX_PORT_DIGITS:
+        raise ValueError(f"{text[:80]!r} has no port")
     return Member(host or ip, int(port), ip)
 
 

@@ -136,7 +136,7 @@ class Exchange:
             ProviderRejectedError: it does not understand us.
         """
         if self._sent:
-            sock = self._socket
+            sock, self._sent = self._socket, False
             try:
                 replies = self._rest(sock)
             except (OSError, ProviderError) as error:
@@ -149,6 +149,12 @@ class Exchange:
         if self._may_try_again():
             return self._again()
         raise translate(self.error or LostError(), self._pool.member.name) from self.error
+
+    def drop(self) -> None:
+        """Give up what was not read: its late replies must not answer another question."""
+        if self._sent:
+            self._sent = False
+            self._pool.drop(self._socket)
 
     def _done(self, sock: socket.socket | None, replies: list[Reply]) -> list[Reply]:
         if sock is not None:

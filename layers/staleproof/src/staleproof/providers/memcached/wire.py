@@ -24,6 +24,8 @@ from staleproof.errors import ProviderError, ProviderRejectedError, ProviderUnav
 END = b"\r\n"
 BROKEN = (b"ERROR", b"CLIENT_ERROR")
 """After these nobody knows what the server makes of the bytes that follow: the connection must go."""
+MAX_LINE, MAX_DIGITS = 2_048, 20
+"""What a reply's line and a number in it may have; a name has 250 bytes."""
 TOO_LARGE = b"SERVER_ERROR object too large"
 CROWDED = b"ERROR Too many open connections"
 
@@ -53,7 +55,11 @@ class Reply(NamedTuple):
 
     def number(self, letter: bytes) -> int:
         """Return the number behind the flag *letter*, 0 if it is not there."""
-        return int(self.flag(letter) or 0)
+        given = self.flag(letter) or b"0"
+        try:
+            return int(given[:MAX_DIGITS])
+        except ValueError as error:
+            raise malformed(self.line) from error
 
 
 class Replies:
@@ -94,17 +100,29 @@ class Replies:
     def _next(self, buffer: bytearray) -> Reply | None:
         end = buffer.find(END, self._at)
         if end < 0:
+            if len(buffer) - self._at > MAX_LINE:
+                raise malformed(bytes(buffer[self._at : self._at + MAX_LINE]))
             return None
         line = bytes(buffer[self._at : end])
         start = end + 2
         if not line.startswith(b"VA "):
             self._at = start
             return Reply(line)
-        stop = start + int(line[3:].partition(b" ")[0])
+        size = line[3:].partition(b" ")[0]
+        if not size.isdigit() or len(size) > MAX_DIGITS:
+            raise malformed(line)
+        stop = start + int(size)
         if len(buffer) < stop + 2:
             return None
+        if buffer[stop : stop + 2] != END:
+            raise malformed(line)
         self._at = stop + 2
         return Reply(line, bytes(memoryview(buffer)[start:stop]))
+
+
+def malformed(line: bytes) -> ProviderUnavailableError:
+    """Return what to raise for an answer that is none; who knows what comes behind it."""
+    return ProviderUnavailableError(f"memcached answered {line[:80]!r}, which is no reply; retry")
 
 
 def refused(line: bytes) -> ProviderError:
