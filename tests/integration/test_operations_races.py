@@ -17,6 +17,8 @@ from local.supervisor import Supervisor
 from local.valkey import Valkey
 from local.valkey_cluster import ValkeyPair
 from staleproof import AsyncCache, Cache, LockBusyError, LockLostError, ProviderUnavailableError
+from staleproof.cache.operations.filters import digest
+from staleproof.ports import operations as ops
 from staleproof.providers.memory import MemoryProvider
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
 
@@ -179,6 +181,18 @@ def test_flushed_scripts_are_sent_anew(valkey_url: str, fresh_namespace: str) ->
             latest.push(number)
     assert latest.values() == [2, 1, 0]
     cache.close()
+
+
+def test_a_build_that_begins_late_a_second_time_loses_nothing(valkey_url: str, fresh_namespace: str) -> None:
+    """What was sent again may be executed twice, the second time behind what was filled: no item may go by it."""
+    provider = RedisProvider.from_url(valkey_url, namespace=fresh_namespace)
+    build = b"build-01"
+    begin = ops.FilterBegin("rows", build, 1_000, 3, None)
+    for operation in (begin, ops.FilterFill("rows", build, [digest("ada")], False), begin):
+        assert provider.perform(operation)
+    assert provider.perform(ops.FilterSwap("rows", build, 0, False))
+    assert provider.perform(ops.FilterLook("rows", [digest("ada"), digest("bob")], False)) == [True, False]
+    provider.close()
 
 
 def test_waiting_is_no_storm(valkey_url: str, fresh_namespace: str) -> None:

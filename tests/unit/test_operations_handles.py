@@ -181,6 +181,37 @@ def test_a_lock_is_not_reentrant(cache: Cache) -> None:
         pass
 
 
+def test_a_handle_that_is_being_taken_is_not_taken_twice() -> None:
+    """Two at once by one handle: the second is refused; the lock of the first is known, and freed in the end."""
+    cache = AsyncCache(AsyncMemoryProvider("shop"))
+    lock = cache.lock("report", ttl="1h", wait="10s")
+
+    async def both() -> None:
+        other = cache.lock("report", ttl="1h")
+        assert await other.acquire()
+        first = asyncio.create_task(lock.acquire())
+        await asyncio.sleep(0)
+        with pytest.raises(ConfigurationError, match="being taken"):
+            await lock.acquire()
+        await other.release()
+        assert await first
+        assert lock.token > 0
+        assert await lock.release()
+        assert await cache.lock("report", ttl="1h").acquire(wait=0)
+
+    awaited(both())
+
+
+def test_a_handle_may_be_taken_again_after_it_was_in_vain(cache: Cache) -> None:
+    """What was refused, and what was interrupted, leaves a handle as it was."""
+    lock, other = cache.lock("report", ttl="1h"), cache.lock("report", ttl="1h")
+    with other:
+        assert not lock.acquire()
+        with pytest.raises(ConfigurationError):
+            lock.acquire(wait="long")
+    assert lock.acquire()
+
+
 def test_a_template_with_fields_is_no_name(cache: Cache) -> None:
     """A lock whose fields were not filled in is refused: all of them would be one."""
     with pytest.raises(ConfigurationError, match="'id'"), cache.lock("report:{id}", ttl="30s"):

@@ -35,6 +35,7 @@ class _Held:
         self._terms = terms
         self._name = name
         self._claim: Claim | None = None
+        self._beginning = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -83,12 +84,24 @@ class _Held:
         return self._claim
 
     def _begin(self) -> Claim:
+        """Return a new claim; `_begun` must follow. Two at once would forget the first one's, which stayed held."""
+        name = self.name
+        if not self._beginning.acquire(blocking=False):
+            raise self._not_twice(name)
         if self._is_held():
-            raise ConfigurationError(
-                f"lock {self.name[:80]!r} is held by this very handle; locks are not re-entrant: pass the handle on"
-            )
-        self._claim = Claim(self.name, self._cache.core.clock)
+            self._begun()
+            raise self._not_twice(name)
+        self._claim = Claim(name, self._cache.core.clock)
         return self._claim
+
+    def _begun(self) -> None:
+        self._beginning.release()
+
+    def _not_twice(self, name: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"lock {name[:80]!r} is held, or being taken, by this very handle; locks are not re-entrant, and a handle "
+            "is for one caller: pass it on, or make another with of()"
+        )
 
     def _pauses(self, claim: Claim) -> Iterator[float]:
         """Yield how long to wait before each time that *claim* is prolonged, while it is to be."""
@@ -130,7 +143,10 @@ class Lock(_Held):
         """
         longest = self._terms.wait if wait is None else seconds(wait, "wait")
         claim = self._begin()
-        taken: bool = self._cache.run(holding.acquire(self._cache.core, claim, self._terms.ttl, longest))
+        try:
+            taken: bool = self._cache.run(holding.acquire(self._cache.core, claim, self._terms.ttl, longest))
+        finally:
+            self._begun()
         if taken and self._terms.renew:
             self._stop = threading.Event()
             work = functools.partial(self._prolong, claim, self._stop)
@@ -201,7 +217,10 @@ class AsyncLock(_Held):
         longest = self._terms.wait if wait is None else seconds(wait, "wait")
         claim = self._begin()
         plan = holding.acquire(self._cache.core, claim, self._terms.ttl, longest)
-        taken: bool = await self._cache.run(plan)
+        try:
+            taken: bool = await self._cache.run(plan)
+        finally:
+            self._begun()
         if taken and self._terms.renew:
             self._task = asyncio.get_running_loop().create_task(self._prolong(claim))
         return taken

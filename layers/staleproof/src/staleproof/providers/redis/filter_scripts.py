@@ -50,7 +50,9 @@ local function look(key, bits, hashes, digest)
 end
 """
 
+# A `BEGIN` that was sent again may come a second time, late: what was filled since must stay, or rows would be hidden.
 BEGIN = script(b"""
+if redis.pcall('GETRANGE', KEYS[1], 0, 7) == string.sub(ARGV[1], 1, 8) then return 1 end
 redis.call('SET', KEYS[1], ARGV[1])
 redis.call('SETBIT', KEYS[1], ARGV[2], 0)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -105,6 +107,7 @@ return found
 )
 
 M_BEGIN = script(b"""
+if redis.pcall('GET', KEYS[2]) == ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
 redis.call('UNLINK', KEYS[1])
 redis.call('BF.RESERVE', KEYS[1], ARGV[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
