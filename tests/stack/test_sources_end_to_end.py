@@ -366,10 +366,11 @@ class WorkedTable(Source):
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
         Resources(stack.regions.emulator, HOME).table({**TABLE, "TableName": f"items-{self.name}"})
+        self.dynamodb = stack.home.client("dynamodb")
 
     def produce(self, product: str) -> None:
         item = {"id": {"S": product}}
-        self.stack.home.client("dynamodb").put_item(TableName=f"items-{self.name}", Item=item)
+        self.dynamodb.put_item(TableName=f"items-{self.name}", Item=item)
 
     def arguments(self) -> list[str]:
         return [
