@@ -7,6 +7,9 @@ its delay must not hold them back.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+import msgspec
 
 from staleproof.events import Cause, Invalidation
 from staleproof_pipeline import bounds
@@ -43,6 +46,7 @@ class _Group(NamedTuple):
     shadow: bool
     coalesce_ms: int
     delay_ms: int
+    harden_ms: int
 
 
 def merged(
@@ -59,11 +63,11 @@ def merged(
             groups.setdefault(_group(each, home), []).append(each)
     made = [(group, _invalidation(group, members, change, home)) for group, members in groups.items()]
     now = tuple(each for group, each in made if not group.shadow and not group.coalesce_ms)
-    if len(now) == len(made) and not any(group.delay_ms for group in groups):
+    if len(now) == len(made) and not any(group.delay_ms or group.harden_ms for group in groups):
         warm = tuple(_warm(groups, change))
         return now, FollowUps(warm=warm) if warm else NONE
     return now, FollowUps(
-        tuple(Deferred(each, group.delay_ms) for group, each in made if group.delay_ms and not group.shadow),
+        tuple(later for group, each in made if not group.shadow for later in _later(group, each)),
         tuple(
             Coalesced(each, group.coalesce_ms)
             for group, each in made
@@ -72,6 +76,18 @@ def merged(
         tuple(_warm(groups, change)),
         tuple(each for group, each in made if group.shadow),
     )
+
+
+def _later(group: _Group, each: Invalidation) -> Iterator[Deferred]:
+    if group.delay_ms:
+        yield Deferred(each, group.delay_ms)
+    if group.harden_ms:
+        yield Deferred(msgspec.structs.replace(each, soft=False), _spread(group.harden_ms, each.id))
+
+
+def _spread(delay_ms: int, event_id: str) -> int:
+    """Return *delay_ms* and up to a quarter more, for an event always the same: a mass of changes is spread."""
+    return delay_ms + delay_ms * (crc32(event_id.encode(errors="replace")) % 1_000) // 4_000
 
 
 def _group(each: Targets, home: Home) -> _Group:
@@ -83,6 +99,7 @@ def _group(each: Targets, home: Home) -> _Group:
         each.shadow,
         each.coalesce_ms,
         each.delay_ms,
+        each.harden_ms,
     )
 
 

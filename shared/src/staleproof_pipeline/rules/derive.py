@@ -55,6 +55,7 @@ class Targets(NamedTuple):
         soft: it becomes stale instead of gone.
         clear: the whole namespace falls.
         delay_ms: how much later it falls a second time, 0 for never.
+        harden_ms: how much later what fell softly falls hard, 0 for never.
         coalesce_ms: the window within which it falls at most twice, 0 for none.
         warm: keys to be loaded again.
         shadow: nothing falls; it is reported only.
@@ -70,6 +71,7 @@ class Targets(NamedTuple):
     soft: bool = False
     clear: bool = False
     delay_ms: int = 0
+    harden_ms: int = 0
     coalesce_ms: int = 0
     warm: tuple[str, ...] = ()
     shadow: bool = False
@@ -97,7 +99,7 @@ def derive(
         OversizedEventError: it makes more stale than `MAX_FAN_OUT`, or a text is too long for a tag or a key.
     """
     met: list[EventError] = []
-    targets = _targets(rule, change, met)
+    targets = _targets(rule, change, met, shadow=rule.shadow or shadow)
     named = targets.tags or targets.keys or change.snapshot  # of thousands of rows that were there already
     if targets.lacking and not named:
         met.append(
@@ -110,10 +112,10 @@ def derive(
         raise met[0]
     if errors is not None:
         errors += met
-    return targets._replace(shadow=rule.shadow or shadow)
+    return targets
 
 
-def _targets(rule: Rule, change: ChangeEvent, met: list[EventError]) -> Targets:
+def _targets(rule: Rule, change: ChangeEvent, met: list[EventError], *, shadow: bool) -> Targets:
     rows = _rows(rule, change, met)
     tags, keys, warm = (
         _rendered(derivations, rows, change, check, met)
@@ -133,8 +135,10 @@ def _targets(rule: Rule, change: ChangeEvent, met: list[EventError]) -> Targets:
         soft=rule.soft,
         clear=clear,
         delay_ms=rule.delay_ms,
+        harden_ms=rule.harden_ms,
         coalesce_ms=rule.coalesce_ms,
         warm=keys if rule.warm is True else warm,
+        shadow=shadow,
     )
 
 
@@ -184,9 +188,12 @@ def _rendered(
     texts: dict[str, None] = {}
     for template, names in fillings:
         try:
-            texts.update(_text(template, names, check))
+            text = _text(template, names, check)
         except EventError as error:
             met.append(error)
+        else:
+            if text is not None:
+                texts[text] = None
     if len(texts) > MAX_FAN_OUT:
         met.append(
             OversizedEventError(
@@ -197,10 +204,10 @@ def _rendered(
     return tuple(texts)
 
 
-def _text(template: Template, names: Mapping[str, Any], check: Callable[[str], object]) -> dict[str, None]:
-    """What *template* gives: one text, or none."""
-    if any(find(field, names) is MISSING for field in template.fields):
-        return {}
+def _text(template: Template, names: Mapping[str, Any], check: Callable[[str], object]) -> str | None:
+    for field in template.fields:
+        if find(field, names) is MISSING:
+            return None
     try:
         text = template.render(names)
         if not text.isascii():
@@ -212,13 +219,15 @@ def _text(template: Template, names: Mapping[str, Any], check: Callable[[str], o
             f"template {template.source!r}: {error}; write Unicode text", template.source
         ) from error
     check(text)
-    return {text: None}
+    return text
 
 
 def _lacking(rule: Rule, change: ChangeEvent) -> Iterator[str]:
     told = _TOLD_BY[Operation.MODIFY if change.snapshot else change.operation]
     missing = told - change.images
     rowless = change.old is None and change.new is None and not change.images
+    if not (missing or rowless or change.untold) and change.keys:
+        return
     for field in rule.fields:
         head = field.partition(".")[0]
         bare = is_bare(field)

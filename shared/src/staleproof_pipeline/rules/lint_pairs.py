@@ -44,6 +44,7 @@ def _covered(narrow: Rule, broad: Rule) -> bool:
             each.lag_ms,
             each.soft,
             each.delay_ms,
+            each.harden_ms,
             each.coalesce_ms,
             each.shadow,
         )

@@ -115,6 +115,8 @@ class Rule(Shape):
         soft: what falls becomes stale instead of gone, for policies that serve stale values.
         clear: forget the whole namespace.
         delay: invalidate a second time so much later, such as `2s`, when replicas have caught up.
+        harden: of a soft rule: what fell softly falls hard so much later, such as `5m`, and up to a quarter more, other
+            changes at other times. So nothing stale is served for longer.
         coalesce: of many changes within this window, such as `500ms`, apply the first at once and the others
             together at its end.
         warm: request that what fell be loaded again: `true` for the derived keys, or templates of keys.
@@ -133,6 +135,7 @@ class Rule(Shape):
     soft: bool = False
     clear: bool = False
     delay: DelayText | None = None
+    harden: DelayText | None = None
     coalesce: CoalesceText | None = None
     warm: Warm = False
     shadow: bool = False
@@ -163,6 +166,11 @@ class Rule(Shape):
     def delay_ms(self) -> int:
         """The delay in milliseconds, 0 for none."""
         return max(1, milliseconds(self.delay, "delay")) if self.delay else 0
+
+    @cached_property
+    def harden_ms(self) -> int:
+        """How much later it falls hard, in milliseconds, 0 for never."""
+        return max(1, milliseconds(self.harden, "harden")) if self.harden else 0
 
     @cached_property
     def coalesce_ms(self) -> int:
@@ -202,6 +210,10 @@ def _effects_at_odds(rule: Rule) -> Iterator[str]:
         yield "'clear' forgets the whole namespace; remove 'row_version', 'lag' and 'warm'"
     if rule.coalesce and rule.row_version:
         yield "'coalesce' lets one change stand for others, and 'row_version' is one change's; give one of both"
+    if rule.harden and not rule.soft:
+        yield "'harden' is for what fell softly; add soft: true, or write delay"
+    if rule.coalesce and rule.harden:
+        yield "'harden' is stored for every change, and 'coalesce' lets one stand for others; give one of both"
     if rule.coalesce and rule.delay:
         yield "'coalesce' invalidates again at the end of its window; remove 'delay', or 'coalesce'"
 

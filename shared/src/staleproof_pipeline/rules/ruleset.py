@@ -97,7 +97,7 @@ class Ruleset:
     @property
     def needs_deferral(self) -> list[str]:
         """The rules that put invalidations off: without somebody to keep these, they would do half their work."""
-        return [rule.name for rule in self._rules if rule.delay_ms or rule.coalesce_ms]
+        return [rule.name for rule in self._rules if rule.delay_ms or rule.harden_ms or rule.coalesce_ms]
 
     def _rules_about(self, source: Source, entity: str, channel: str) -> tuple[Rule, ...]:
         return tuple(rule for rule in self._rules if concerns(rule.when, source, entity, channel))
