@@ -122,6 +122,7 @@ def stand(valkey_url: str, fresh_namespace: str) -> Iterator[Stand]:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_worker_ends_in_order(stand: Stand) -> None:
     """SIGTERM: what is in hand is acknowledged, the group is left, the summary is printed, and the exit code is 0."""
     stand.add(*range(50))
@@ -139,6 +140,7 @@ def test_a_worker_ends_in_order(stand: Stand) -> None:
     assert (group["pending"], group["consumers"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_health_tells_whether_to_restart_or_to_wait(fresh_namespace: str) -> None:
     """While the cache is away a worker lives and is not ready; it loses nothing, and goes on by itself."""
     with Supervisor() as owner:
@@ -164,6 +166,7 @@ def test_health_tells_whether_to_restart_or_to_wait(fresh_namespace: str) -> Non
             stand.close()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_taken_over(stand: Stand) -> None:
     """SIGKILL in the middle: the next one does what it left, and more than once does no harm."""
     stand.add(*range(200))
@@ -223,6 +226,7 @@ def broker() -> Iterator[KafkaBroker]:
         yield made
 
 
+@pytest.mark.slow
 def test_kafka_offsets_are_committed_after_applying(
     stand: Stand, broker: KafkaBroker, tmp_path: Path
 ) -> None:
