@@ -99,6 +99,18 @@ def test_a_wrong_password_does_not_flood_the_service() -> None:
     assert secrets.client.count("get_secret_value") == 2
 
 
+def test_a_secret_that_another_thread_forgets_just_then_is_told_all_the_same() -> None:
+    """A refusal elsewhere, between the reading and its end, takes what is held, and not what this one returns."""
+
+    class Forgetful(SecretCredentials):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, None if name == "_held" else value)
+
+    forgetful = Forgetful("prod/cache", connect=Secrets("hush").connect, clock=ManualClock())
+    assert forgetful.get_credentials() == ("hush",)
+    assert asyncio.run(forgetful.get_credentials_async()) == ("hush",)
+
+
 def test_an_arn_says_where_the_secret_lies() -> None:
     """A secret of another region is asked of that region."""
     held, secrets = credentials("hush", name=ARN)

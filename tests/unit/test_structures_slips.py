@@ -56,6 +56,12 @@ def cache() -> Cache:
 TEXT: Any = str
 SLIPS: dict[str, tuple[Callable[[Cache], Any], str]] = {
     "no ttl": (lambda cache: cache.counter("k", policy=Policy(ttl=None)), "needs a policy with a ttl"),
+    "one text for members": (lambda cache: cache.set("k", member=str)().contains_many("ann"), "pass a list"),
+    "one text for scores": (lambda cache: cache.sorted_set("k", member=str)().scores("ann"), "pass a list"),
+    "one text for fields": (
+        lambda cache: cache.hash("k", field=str, value=int)().get_many("a"),
+        "pass a list",
+    ),
     "unknown policy": (lambda cache: cache.counter("k", policy="hot"), "no policy is called 'hot'"),
     "unknown field": (lambda cache: cache.counter("k:{a}", tags=["t:{b}"]), "unknown field 'b'"),
     "broken template": (lambda cache: cache.counter("k:{a"), "brace"),
@@ -150,6 +156,33 @@ def test_what_a_release_cannot_read_is_told(cache: Cache) -> None:
     cache.set("k", member=str)().add("x")
     with pytest.raises(CodecError):
         cache.set("k", member=int)().members()
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [
+        (int, b"1_0"),
+        (int, b" 1"),
+        (int, b"+1"),
+        (int, b"01"),
+        (float, b"1"),
+        (float, b"nan"),
+        (bool, b"2"),
+        (date, b"20240101"),
+    ],
+)
+def test_a_member_that_would_not_be_found_again_is_told(kind: Any, raw: bytes, cache: Cache) -> None:
+    """What somebody else wrote, and what reads as a member that we write otherwise, is no member of ours."""
+    cache.set("k", member=bytes)().add(raw)
+    with pytest.raises(CodecError, match="a stored element is no"):
+        cache.set("k", member=kind)().members()
+
+
+@pytest.mark.parametrize("cursor", ["\u0663", "1" * 21, "-1", " 1", "1\n", ""])
+def test_a_cursor_that_is_none_is_told(cursor: str, cache: Cache) -> None:
+    """On every provider alike, and before a server is asked."""
+    with pytest.raises(ConfigurationError, match="cursor="):
+        cache.set("k", member=str)().page(cursor)
 
 
 def test_memcached_has_none() -> None:

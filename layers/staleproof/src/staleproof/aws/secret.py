@@ -85,15 +85,17 @@ class SecretCredentials:
         if self._process != os.getpid():
             self._lock, self._client, self._process = threading.Lock(), None, os.getpid()
         with self._lock:
-            if self._held is None:
-                self._held = self._look()
-                self._read = self._clock.now()
-            return self._held
+            held = self._held  # `rejected` may take it away at any time
+            if held is None:
+                held = self._look()
+                self._read, self._held = self._clock.now(), held
+            return held
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
         """Return the same; the service is asked in a thread."""
-        if self._held is not None:
-            return self._held
+        held = self._held
+        if held is not None:
+            return held
         import asyncio  # noqa: PLC0415 - whoever awaits this has it
 
         return await asyncio.to_thread(self.get_credentials)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import inf, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
+
+T = TypeVar("T")
 
 LARGEST = 2**63 - 1
 
@@ -39,6 +42,13 @@ def finite(field: str, value: Any) -> float:
     if number in {inf, -inf}:
         raise ConfigurationError(f"{field}={value!r} must be a finite number")
     return number
+
+
+def several(field: str, given: Iterable[T]) -> list[T]:
+    """Return *given* as a list, or raise `ConfigurationError` for what is one element, whose parts nobody means."""
+    if isinstance(given, str | bytes):
+        raise ConfigurationError(f"{field}={given!r:.80} is one; pass a list: [{given!r:.80}]")
+    return list(given)
 
 
 def inclusive(start: Any, stop: Any) -> tuple[int, int] | None:

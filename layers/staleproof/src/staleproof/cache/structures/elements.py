@@ -114,9 +114,15 @@ def _plain(kind: Any, *, exact: bool = False) -> Element[Any]:
 
     def read(raw: bytes) -> Any:
         try:
-            return form.read(raw)
+            value = form.read(raw)
         except (ValueError, KeyError) as error:
             raise CodecError(f"a stored element is no {kind.__name__}: {type(error).__name__}") from error
+        # `1_0` reads as 10, and would not be found as 10; NaN is found by nobody.
+        if exact and (value != value or form.write(value) != raw):  # noqa: PLR0124 - NaN
+            raise CodecError(
+                f"a stored element is no {kind.__name__} as we write it; somebody else has written it"
+            )
+        return value
 
     return Element(kind, write, read)
 

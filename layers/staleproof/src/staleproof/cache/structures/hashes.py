@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from staleproof.cache.missing import MISSING, Missing
-from staleproof.cache.structures.arguments import finite, whole
+from staleproof.cache.structures.arguments import finite, several, whole
 from staleproof.cache.structures.elements import is_number
 from staleproof.cache.structures.handle import AwaitingHandle, BlockingHandle, Handle
 from staleproof.cache.structures.method import method
@@ -43,7 +43,7 @@ class HashOperations(Handle, Generic[F, V]):
     @method
     def get_many(self, fields: Iterable[F]) -> Plan[dict[F, V]]:
         """Return the values of those of *fields* that are there."""
-        asked = list(fields)
+        asked = several("fields", fields)
         found = yield from self._look_each("HMGET", [self._field.write(each) for each in asked])
         read = self._value.read
         return {each: read(raw) for each, raw in zip(asked, found, strict=True) if raw is not None}

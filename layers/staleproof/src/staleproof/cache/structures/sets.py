@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 
 from staleproof.cache.missing import MISSING, Missing
-from staleproof.cache.structures.arguments import whole
+from staleproof.cache.structures.arguments import several, whole
 from staleproof.cache.structures.handle import AwaitingHandle, BlockingHandle, Handle
 from staleproof.cache.structures.method import method
 from staleproof.errors import ConfigurationError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
+_CURSOR = re.compile(r"[0-9]{1,20}\Z")
 PAGE = 500
 """About how many members a page of a scan has."""
 
@@ -58,7 +60,7 @@ class SetOperations(Handle, Generic[M]):
     @method
     def contains_many(self, members: Iterable[M]) -> Plan[set[M]]:
         """Return those of *members* that are in it."""
-        asked = list(members)
+        asked = several("members", members)
         found = yield from self._look_each("SMISMEMBER", [self._member.write(each) for each in asked])
         return {each for each, there in zip(asked, found, strict=True) if there}
 
@@ -77,7 +79,7 @@ class SetOperations(Handle, Generic[M]):
 
         What is in the set all the time comes at least once; what comes or goes meanwhile may come or not.
         """
-        if not str(cursor).isdecimal():
+        if not _CURSOR.match(str(cursor)):
             raise ConfigurationError(
                 f"cursor={cursor!r} is none; pass what the page before told, '0' for the first"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
-from staleproof.cache.structures.arguments import inclusive, real, whole
+from staleproof.cache.structures.arguments import inclusive, real, several, whole
 from staleproof.cache.structures.handle import AwaitingHandle, BlockingHandle, Handle
 from staleproof.cache.structures.method import method
 from staleproof.errors import ConfigurationError
@@ -74,7 +74,7 @@ class SortedSetOperations(Handle, Generic[M]):
     @method
     def scores(self, members: Iterable[M]) -> Plan[dict[M, float]]:
         """Return the scores of those of *members* that are there."""
-        asked = list(members)
+        asked = several("members", members)
         found = yield from self._look_each("ZMSCORE", [self._member.write(each) for each in asked])
         return {each: float(raw) for each, raw in zip(asked, found, strict=True) if raw is not None}
 
