@@ -45,6 +45,9 @@ class Rotation:
         tags = invalidations[0].tags if len(invalidations) == 1 and not invalidations[0].clear else None
         if tags is not None and len(tags) <= FEW_TAGS:
             bumps, unlinks = self._known(tags)
+            only = invalidations[0]
+            if only.row_version is None and not (only.soft or only.keys):
+                return bumps + unlinks
         else:
             bumps, unlinks = self._pack_rotation([tag for each in invalidations for tag in each.tag_ids])
         packed = [*bumps]

@@ -20,7 +20,6 @@ all that is stored under it. Such an exchange is marked `once`, and the second r
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +36,14 @@ from staleproof.ports import (
     Want,
 )
 from staleproof.providers.redis.deposits import STAGED_TTL_MS, packed_deposit
-from staleproof.providers.redis.exchange import Exchange, chunks, commands, packed_names
+from staleproof.providers.redis.exchange import Exchange, chunks, commands
+from staleproof.providers.redis.looks import Looks
 from staleproof.providers.redis.rotation import Rotation
 from staleproof.providers.redis.scripts import EXPIRE, GUARD, PROMOTE, RELEASE
 from staleproof.tags import VERSION_BYTES, current, is_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias, TypeVar
 
     from staleproof.events import Invalidation
@@ -61,12 +61,6 @@ UNREADABLE_ROW = 2**64
 
 MAX_ROW_DIGITS = 20
 
-MEMOISED_LOOKS = 4_096
-"""Reads whose packed form is remembered, by key: the last one of each."""
-
-MEMOISED_TAGS = 16
-"""Tags of one read whose packed form is remembered; more of them seldom come again, and would hold memory."""
-
 
 class Steps:
     """The steps for one keyspace."""
@@ -74,11 +68,7 @@ class Steps:
     def __init__(self, keys: Keyspace, *, scripted: bool = False) -> None:
         self.keys = keys
         self._scripted = scripted
-        # A read names the same tags again and again, and a hot key all of it: what they are in a command is memoised.
-        self._known_looks: dict[str, tuple[Sequence[TagId], bytes]] = {}
-        self._packed_versions: Callable[[tuple[TagId, ...]], bytes] = lru_cache(maxsize=16_384)(
-            self._pack_versions
-        )
+        self._known = Looks(keys)
         self._rotation = Rotation(keys)
         head = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n" % (len(keys.journal), keys.journal)
         self._append = head + b"$1\r\n*\r\n$1\r\nd\r\n$%d\r\n%b\r\n"
@@ -99,23 +89,10 @@ class Steps:
 
     def look(self, key: str, tags: Sequence[TagId]) -> bytes:
         """Pack the entry and its tags' versions as one MGET, so as one moment."""
-        known = self._known_looks.get(key)
+        known = self._known.get(key)
         if known is not None and (known[0] is tags or known[0] == tags):  # mostly the same tuple, see `Call`
             return known[1]
-        return self._pack_look(key, tuple(tags))
-
-    def _pack_look(self, key: str, tags: tuple[TagId, ...]) -> bytes:
-        name, few = self.keys.entry(key), len(tags) <= MEMOISED_TAGS
-        versions = (self._packed_versions if few else self._pack_versions)(tags)
-        packed = b"*%d\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n%b" % (len(tags) + 2, len(name), name, versions)
-        if few:
-            if len(self._known_looks) >= MEMOISED_LOOKS:
-                self._known_looks.clear()
-            self._known_looks[key] = tags, packed
-        return packed
-
-    def _pack_versions(self, tags: Sequence[TagId]) -> bytes:
-        return packed_names(map(self.keys.version, tags))
+        return self._known.pack(key, tuple(tags))
 
     def read(self, key: str, tags: Sequence[TagId]) -> Step[Observed]:
         """See `Provider.read`."""
