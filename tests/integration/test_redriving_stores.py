@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 from kafka import KafkaProducer
 from redis import Redis
 
+from local.conditions import wait_until
 from local.kafka_broker import KafkaBroker
 from local.supervisor import Supervisor
 from staleproof.cli.program import Program
@@ -165,6 +168,26 @@ def test_a_worker_applies_what_was_put_off(settings: Settings, server: Redis) ->
         late = DeferralFeed(bootstrap.deferral_set(settings))  # as by a worker that was started anew
         Worker(bootstrap.pipeline(settings), feed, late=late).run(until_idle=True)
     assert (tags(settings), server.zcard(settings.deferral_set)) == (["flight:f1", "flight:f1"], 0)
+
+
+def test_a_redriving_that_is_killed_loses_nothing(settings: Settings, server: Redis) -> None:
+    """SIGKILL in the middle: every letter is applied or still there, and the next run applies what is."""
+    made = DeadLetterStream(
+        lambda: dead_letter_stream.line(settings.letters_url, 1.0, settings.dead_letter_stream),
+        settings.dead_letter_stream.encode(),
+    )
+    letters = [letter(record(number)) for number in range(200)]
+    assert made.store(letters) == [None] * 200
+    arguments = [sys.executable, "-m", "staleproof.cli", "redrive", "--rate", "150", "--json"]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: len(kept(server, settings)) < 190, "some letters are redriven")
+        process.kill()
+    left = {each.payload["eventID"].replace("event-", "flight:f") for each in kept(server, settings)}
+    assert 0 < len(left) < 190
+    assert left | set(tags(settings)) == {f"flight:f{number}" for number in range(200)}
+    _, told = redrive()
+    assert (told["applied"], kept(server, settings)) == (len(left), [])
+    assert set(tags(settings)) == {f"flight:f{number}" for number in range(200)}
 
 
 # --- Kafka --------------------------------------------------------------------------------------------------------

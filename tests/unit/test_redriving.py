@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from staleproof import Cache
 from staleproof.clock import ManualClock
-from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.errors import ConfigurationError, EventError, ProviderUnavailableError
 from staleproof.providers.memory import MemoryProvider
 from staleproof_pipeline.dead_letter import DeadLetter, bodies
 from staleproof_pipeline.providers import Providers
+from staleproof_pipeline.record_place import MAX_PLACE, RecordPlace
 from staleproof_pipeline.redriving import opening
+from staleproof_pipeline.redriving import parcel as parcels
+from staleproof_pipeline.redriving.letter_filter import LetterFilter
 from staleproof_pipeline.redriving.line_store import FileText, LineStore
 from staleproof_pipeline.redriving.step import Fate, Step
 from staleproof_pipeline.settings import Settings
@@ -395,6 +398,47 @@ def _killed(place: Place, path: Path, step: int) -> None:
         patch.setattr(opening, "store", lambda *_: store)
         with pytest.raises(Killed):
             place.run("")
+
+
+TEXTS = st.sampled_from(
+    [
+        "payload",
+        "requestPayload",
+        "requestContext",
+        "recordsInfo",
+        "p-0",
+        "1",
+        "dynamodb",
+        "Records",
+        "",
+        "detail",
+    ]
+)
+NAMES = st.sampled_from(
+    "schema id reason at_ms chunk of zlib source payload origin namespace Records DDBStreamBatchInfo KafkaBatchInfo "
+    "requestPayload requestContext recordsInfo batchSize body shardId startSequenceNumber topic headers dynamodb "
+    "SequenceNumber attributes s3 Sns".split()
+)
+HOSTILE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | TEXTS, inner, max_size=6),
+    max_leaves=25,
+)
+
+
+@given(found=HOSTILE)
+def test_whatever_lies_in_a_store_is_read_or_refused(found: Any) -> None:
+    """No text, however hostile, ends in anything but a parcel or an error of events; a place is always told."""
+    text = json.dumps(found)
+    place = RecordPlace.of(found)
+    assert all(type(each) is str and len(each) <= MAX_PLACE for each in place)
+    parcels.piece(text)
+    try:
+        parcel = parcels.read([text])
+    except EventError:
+        return
+    assert parcel.id
+    LetterFilter.of(["reason=a", "since=1h"], 1).passes(parcel, [text], 0)
 
 
 def test_an_address_without_a_place_is_told() -> None:
