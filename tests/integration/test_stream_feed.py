@@ -9,17 +9,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from redis import Redis, RedisCluster
+from redis import CredentialProvider, Redis, RedisCluster
 
 from local.conditions import wait_until
 from local.supervisor import Supervisor
 from local.valkey import Valkey
 from local.valkey_cluster import ValkeyCluster
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof.errors import ProviderRejectedError
+from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
+from staleproof.providers.redis import Connections
 from staleproof_pipeline import bootstrap
 from staleproof_pipeline.consuming import opening
 from staleproof_pipeline.consuming.consumer import Consumed, Consumer
+from staleproof_pipeline.consuming.stream_line import StreamLine
 from staleproof_pipeline.dead_letter import MemoryDeadLetters
 from staleproof_pipeline.observer import NullObserver
 from staleproof_pipeline.report import Outcome, RecordOutcome
@@ -402,3 +404,26 @@ def test_consumers_that_are_gone_for_long_are_forgotten(stand: Stand) -> None:
     assert living._group.forget_others(idle_ms=20) == 1
     names = {each["name"] for each in stand.client.xinfo_consumers(stand.stream, "staleproof")}
     assert names == {b"holder"}
+
+
+def test_credentials_that_were_rotated_are_fetched_anew(valkey_url: str) -> None:
+    """Refused once, they are asked for again; refused twice, the refusal is told."""
+
+    class Rotating(CredentialProvider):
+        lifetime = None
+        told = 0
+
+        def get_credentials(self) -> tuple[str, str]:
+            return "nobody", "wrong"
+
+        def rejected(self) -> None:
+            self.told += 1
+
+    credentials: Any = Rotating()
+    line = StreamLine(lambda: Connections(valkey_url, credentials=credentials), b"s", 2.0)
+
+    with pytest.raises(ProviderUnavailableError):
+        line.ask(("PING",))
+    with pytest.raises(ProviderRejectedError):
+        line.ask(("PING",))
+    assert credentials.told == 1

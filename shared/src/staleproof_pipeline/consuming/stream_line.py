@@ -8,7 +8,7 @@ import redis.exceptions as theirs
 
 from staleproof.errors import ProviderUnavailableError
 from staleproof.providers.redis.exchange import commands
-from staleproof.providers.redis.failures import DEMOTED, translate
+from staleproof.providers.redis.failures import DEMOTED, REFUSED, translate
 from staleproof.providers.redis.wire import Wire
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class StreamLine:
         self._stream = stream
         self._patience = patience
         self._wire: Wire | None = None
+        self._credentials: Any = None
+        self._refused_once = False
         self.opened = 0
 
     def ask(self, *each: Command) -> list[Any]:
@@ -55,7 +57,8 @@ class StreamLine:
             replies: list[Any] = wire.exchange(exchange.packed, exchange.replies)
         except (theirs.RedisError, OSError) as error:
             self.close()
-            raise translate(error, self.where) from error
+            raise self._met(error) from error
+        self._refused_once = False
         self._check_place(replies)
         return replies
 
@@ -81,9 +84,18 @@ class StreamLine:
             connection = self._connections.apart(name=self._stream, socket_timeout=self._patience)
         except (theirs.RedisError, OSError) as error:
             raise translate(error, self.where) from error
+        self._credentials = getattr(connection, "credential_provider", None)
         self._wire = Wire(connection, self._patience)
         self.opened += 1
         return self._wire
+
+    def _met(self, error: Exception) -> Exception:
+        """Return what to raise; changing credentials are fetched anew once, for they may have been rotated."""
+        if isinstance(error, REFUSED) and hasattr(self._credentials, "rejected") and not self._refused_once:
+            self._refused_once = True
+            self._credentials.rejected()
+            return ProviderUnavailableError(f"{self.where} refused credentials that may be old; retry")
+        return translate(error, self.where)
 
     def _check_place(self, replies: Sequence[Any]) -> None:
         for reply in replies:
