@@ -183,3 +183,22 @@ def test_every_error_is_poison() -> None:
     """Whatever a source raises sends the record to the dead letter."""
     for error in (MalformedEventError, UnsupportedEventVersionError, OversizedEventError):
         assert issubclass(error, EventError)
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "images"),
+    [
+        ("MODIFY", ["OldImage"], {"new"}),
+        ("MODIFY", ["OldImage", "NewImage"], set()),
+        ("REMOVE", ["OldImage", "NewImage"], {"new"}),
+        ("REMOVE", ["NewImage"], {"old", "new"}),
+        ("INSERT", ["OldImage"], {"old", "new"}),
+    ],
+)
+def test_a_row_that_somebody_took_out_is_not_told(name: str, without: list[str], images: set[str]) -> None:
+    """A pipe's template may drop an image, whatever the record says of its view: then nobody knows the row."""
+    raw = record(1, eventName=name)
+    for image in without:
+        del raw["dynamodb"][image]
+
+    assert change(raw).images == images

@@ -217,6 +217,25 @@ def test_a_condition_on_a_value_behind_a_placeholder_holds() -> None:
     ]
 
 
+def test_a_change_in_a_cloud_event_is_the_same() -> None:
+    """The converter for CloudEvents moves the envelope's fields into attributes; it is no row of its own."""
+    told = value_of("kafka-mysql-update")
+    inner = told.get("payload", told)
+    source = inner["source"]
+    event = {
+        "specversion": "1.0", "id": "name:x;y", "source": "/debezium/mysql/shop", "time": "2013-02-08T14:00:12Z",
+        "type": "io.debezium.mysql.datachangeevent", "datacontenttype": "application/json",
+        "iodebeziumop": inner["op"], "iodebeziumconnector": "mysql", "iodebeziumdb": source["db"],
+        "iodebeziumtable": source["table"], "iodebeziumtsms": str(source["ts_ms"]),
+        "data": {"before": inner["before"], "after": inner["after"]},
+    }  # fmt: skip
+    plain = kafka.parse(with_value("kafka-mysql-update", {**inner, "source": {**source, "version": ""}}))
+
+    assert kafka.parse(with_value("kafka-mysql-update", event)) == plain
+    with pytest.raises(MalformedEventError, match="data"):
+        kafka.parse(with_value("kafka-mysql-update", {**event, "data": "AAEC"}))
+
+
 def test_the_columns_of_another_index_do_not_pass_for_the_old_row() -> None:
     """With REPLICA IDENTITY USING INDEX the old row has these alone, and the key's columns are null."""
     index = {"id": None, "carrier": None, "code": "x"}

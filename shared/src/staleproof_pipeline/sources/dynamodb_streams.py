@@ -133,17 +133,18 @@ def _item(record: dict[str, Any], told: dict[str, Any], **fields: Any) -> Change
     _check_size(told)
     keys = attribute_values.item(required(told, "Keys", dict, path="dynamodb."), "dynamodb.Keys")
     old, new = _image(told, "OldImage"), _image(told, "NewImage")
+    operation = _operation(required(record, "eventName", str))
     region = next((row[REPLICATION_REGION] for row in (new, old) if row and REPLICATION_REGION in row), "")
     before, after = _without_replication(old), _without_replication(new)
     if region and old != new and _told_without(told, "OldImage") == _told_without(told, "NewImage"):
         return Ignored("only the attributes of a global table's replication changed")
     return ChangeEvent.of(
         source=Source.DYNAMODB,
-        operation=_operation(required(record, "eventName", str)),
+        operation=operation,
         keys=keys,
         old=before,
         new=after,
-        images=_images(told, old, new),
+        images=_images(told, old, new) - _left_out(operation, old, new),
         region=optional(record, "awsRegion", str, ""),
         expired=_principal(record) == TTL_PRINCIPAL,
         writer=region if isinstance(region, str) and region else _principal(record),
@@ -212,6 +213,12 @@ def _images(told: dict[str, Any], old: object, new: object) -> frozenset[str]:
     if view not in IMAGES:
         raise wrong("dynamodb.StreamViewType", view, f"one of {', '.join(IMAGES)}")
     return IMAGES[view]
+
+
+def _left_out(operation: Operation, old: object, new: object) -> set[str]:
+    """The rows that there are, and that somebody on the way took out of the record: whatever its view, nobody tells."""
+    there = {Operation.INSERT: {"new"}, Operation.REMOVE: {"old"}}.get(operation, {"old", "new"})
+    return there - {side for side, image in (("old", old), ("new", new)) if image is not None}
 
 
 def _principal(record: dict[str, Any]) -> str:

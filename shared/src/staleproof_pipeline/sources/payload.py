@@ -15,6 +15,7 @@ from staleproof_pipeline.sources import (
     Ignored,
     Parsed,
     Replicated,
+    cloud_events,
     combined,
     debezium,
     dynamodb_streams,
@@ -52,6 +53,8 @@ def read_one(document: Any, carrier: Carrier, keys: dict[str, Any] | None = None
     if isinstance(told, str) and told.startswith("{"):  # a connector that takes the document for a text
         told = text_document(told, "message")
     payload = an_object(told, "message")
+    if cloud_events.is_change(payload):
+        payload, schema = cloud_events.envelope(payload)
     if published.is_published(payload):
         return published.read(payload, carrier)
     if eventbridge.is_event(payload):
