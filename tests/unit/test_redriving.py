@@ -414,11 +414,12 @@ TEXTS = st.sampled_from(
         "detail",
     ]
 )
-NAMES = st.sampled_from(
+WORDS = (
     "schema id reason at_ms chunk of zlib source payload origin namespace Records DDBStreamBatchInfo KafkaBatchInfo "
     "requestPayload requestContext recordsInfo batchSize body shardId startSequenceNumber topic headers dynamodb "
-    "SequenceNumber attributes s3 Sns".split()
+    "SequenceNumber attributes s3 Sns"
 )
+NAMES = st.sampled_from(WORDS.split())
 HOSTILE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | TEXTS, inner, max_size=6),

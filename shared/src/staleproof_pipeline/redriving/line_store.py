@@ -58,12 +58,13 @@ class FileText:
     def write(self, raw: bytes, read: int) -> None:
         """See `Text.write`. What somebody has added meanwhile stays behind it."""
         added = self.read()[read:]
-        with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as made:
+        path = self._path.resolve()  # of a link, what it leads to
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as made:
             made.write(raw + added)
             made.flush()
             os.fsync(made.fileno())
-        Path(made.name).chmod(self._path.stat().st_mode)
-        Path(made.name).replace(self._path)
+        Path(made.name).chmod(path.stat().st_mode)
+        Path(made.name).replace(path)
 
 
 class ObjectText:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from staleproof.aws.clients import translated
+from staleproof.aws.clients import code, translated
 from staleproof.errors import ConfigurationError
 from staleproof_pipeline.dead_letter import MAX_LETTER, bodies
 from staleproof_pipeline.redriving.store import Held
@@ -42,7 +42,8 @@ class ObjectStore:
         while not self._listed and not self._ended:
             self._list()
         some, self._listed = self._listed[:PAGE], self._listed[PAGE:]
-        return [self._held(each) for each in some]
+        found = [held for each in some if (held := self._held(each)) is not None]
+        return self.take() if some and not found else found
 
     def remove(self, held: Sequence[Held]) -> None:
         """See `LetterStore.remove`."""
@@ -78,17 +79,20 @@ class ObjectStore:
         self._ended = not self._token
         self._listed += [each for each in page.get("Contents", []) if each["Key"] not in self._made]
 
-    def _held(self, listed: dict[str, Any]) -> Held:
+    def _held(self, listed: dict[str, Any]) -> Held | None:
+        """Return an object; None if somebody else has dealt with it since it was listed."""
         key, modified = listed["Key"], listed.get("LastModified")
         at_ms = round(modified.timestamp() * 1_000) if modified else 0
-        text = ""
-        if listed.get("Size", 0) <= MAX_LETTER:
-            with translated(f"s3://{self._bucket}/{key}"):
-                text = (
-                    self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
-                    .read()
-                    .decode(errors="replace")
-                )
+        if listed.get("Size", 0) > MAX_LETTER:
+            return Held(key, ("",), (key,), at_ms)
+        with translated(f"s3://{self._bucket}/{key}"):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            except Exception as error:
+                if code(error) == "NoSuchKey":
+                    return None
+                raise
+            text = answer["Body"].read().decode(errors="replace")
         return Held(key, (text,), (key,), at_ms)
 
 

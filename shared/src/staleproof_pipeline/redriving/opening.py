@@ -14,6 +14,7 @@ anything else                                  a file with a letter a line
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from staleproof_pipeline.settings import Settings
 
     Client = Callable[[str, str], Any]
+
+_QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/")
+"""The URL of a queue names its region, which may be another than ours."""
 
 LINES = (".ndjson", ".jsonl")
 SERVERS = ("redis://", "rediss://", "unix://")
@@ -111,7 +115,8 @@ def store(settings: Settings, address: str, client: Client) -> LetterStore:
     if not address:
         return _own(settings, client)
     if address.startswith(("http://", "https://")):
-        return QueueStore(client("sqs", settings.region), address)
+        named = _QUEUE.match(address)
+        return QueueStore(client("sqs", named[1] if named else settings.region), address)
     if address.startswith("s3://"):
         bucket, key = object_store.place(address)
         made = client("s3", settings.region)
