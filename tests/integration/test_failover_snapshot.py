@@ -13,10 +13,14 @@ import pytest
 import redis
 
 from local.conditions import wait_until
+from local.loopback import exchange
+from local.memcached import Memcached
 from local.supervisor import Supervisor
 from local.valkey import Valkey
 from local.valkey_cluster import ValkeyCluster
-from staleproof.providers.redis import AsyncRedisProvider, RedisProvider, snapstart
+from staleproof.providers import snapstart
+from staleproof.providers.memcached import AsyncMemcachedProvider, MemcachedProvider
+from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
 from staleproof.tags import tag_id
 from staleproof.testing.examples import MINUTE
 
@@ -104,6 +108,51 @@ def test_nor_of_an_event_loop_that_is_over(runtime: Runtime, server: Valkey) -> 
     asyncio.run(provider.close())
     del provider
     gc.collect()  # what the loops left behind is told here
+
+
+@pytest.fixture(scope="module")
+def memcached() -> Iterator[Memcached]:
+    with Supervisor() as owner:
+        node = Memcached(owner, "snapshot-memcached")
+        node.start()
+        yield node
+
+
+def lines(node: Memcached) -> int:
+    """How many are connected to *node*, but for who asks."""
+    told = exchange(node.port, b"stats\r\n", 1 << 16)
+    return int(told.partition(b"STAT curr_connections ")[2].split(b"\r\n")[0])
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_nor_to_a_memcached_node(runtime: Runtime, memcached: Memcached, awaited: bool) -> None:
+    """They are closed, and opened anew by the first call; copies draw different numbers there as well."""
+    before = lines(memcached)
+    open_one = AsyncMemcachedProvider if awaited else MemcachedProvider
+    provider: Any = open_one.from_url(memcached.url, namespace="snapshot")
+
+    async def read() -> Any:
+        await provider.put("k", b"1", MINUTE)
+        return (await provider.read("k", [])).entry
+
+    def look() -> Any:
+        if awaited:
+            return asyncio.run(read())
+        provider.put("k", b"1", MINUTE)
+        return provider.read("k", []).entry
+
+    assert look() == b"1"
+    runtime.snapshot()
+    wait_until(lambda: lines(memcached) == before, "it is closed")
+    assert random.seed in runtime.after
+    runtime.restore()
+    assert look() == b"1"
+    if awaited:
+        asyncio.run(provider.close())
+    else:
+        provider.close()
+    gc.collect()
 
 
 @pytest.mark.slow

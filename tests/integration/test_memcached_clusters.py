@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.conditions import wait_until
-from local.loopback import HOST
+from local.loopback import HOST, exchange
 from local.memcached import Memcached
 from local.memcached_discovery import DiscoveryEndpoint
 from local.supervisor import Supervisor
@@ -26,7 +26,7 @@ from staleproof.errors import (
     ProviderUnavailableError,
 )
 from staleproof.ports import Claim, Deposit, Want
-from staleproof.providers.memcached import AsyncMemcachedProvider, MemcachedProvider
+from staleproof.providers.memcached import AsyncMemcachedProvider, MemcachedProvider, health, pool
 from staleproof.tags import ROOT
 from staleproof.testing import Blocking
 from staleproof.testing.examples import MINE, MINUTE, A, invalidation
@@ -251,6 +251,47 @@ def test_idle_connections_that_the_server_closed_are_replaced(make: Make, mortal
     mortal.start()
     provider.put("key", b"2", MINUTE)
     assert provider.read("key", [])[0] == b"2"
+
+
+def test_a_connection_that_was_silent_for_long_is_opened_anew(
+    make: Make, nodes: list[Memcached], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies between may have forgotten it, and would let whoever uses it wait for the whole timeout."""
+    provider = make(nodes[0].url)
+    provider.put("key", b"1", MINUTE)
+    made = told(nodes[0], b"total_connections")
+    assert provider.read("key", [])[0] == b"1"
+    assert told(nodes[0], b"total_connections") == made + 1  # who asks
+    now = time.time()
+    monkeypatch.setattr(health, "time", lambda: now + health.SILENT + 2)
+    assert provider.read("key", [])[0] == b"1"
+    assert told(nodes[0], b"total_connections") == made + 3
+
+
+def told(node: Memcached, what: bytes) -> int:
+    """What *node* says about itself."""
+    stats = exchange(node.port, b"stats\r\n", 1 << 16)
+    return int(stats.partition(b"STAT %b " % what)[2].split(b"\r\n")[0])
+
+
+def test_who_is_interrupted_gives_all_connections_back(
+    nodes: list[Memcached], fresh_namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the midst of a talk with several nodes: the others are not read, and not lost either; there is one to each."""
+    url = f"memcached://{','.join(listed(nodes))}/"
+    provider = MemcachedProvider.from_url(url, namespace=fresh_namespace, max_connections=1, timeout=5.0)
+    fill(provider, KEYS)
+    wants = [Want(key, []) for key in KEYS]
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012 - what is undone matters
+            patch.setattr(pool, "_receive", interrupted)
+            provider.read_many(wants)
+        assert [each.entry is not None for each in provider.read_many(wants)] == [True] * len(KEYS)
+    provider.close()
+
+
+def interrupted(*_: object) -> Any:
+    raise KeyboardInterrupt
 
 
 def test_a_value_too_large_is_served_unstored_and_counted(

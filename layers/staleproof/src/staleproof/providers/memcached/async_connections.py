@@ -7,14 +7,18 @@ Lambda handler), a new loop starts with no connections instead of another loop's
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import suppress
+from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ProviderError, ProviderUnavailableError
 from staleproof.providers.memcached import discovery
 from staleproof.providers.memcached.failures import TIMEOUTS, LostError, busy, pieces, records, translate
-from staleproof.providers.memcached.health import Health
+from staleproof.providers.memcached.health import Health, was_silent
 from staleproof.providers.memcached.wire import Replies
+from staleproof.providers.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     import ssl
@@ -65,7 +69,9 @@ async def connect(member: Member, tls: ssl.SSLContext | None) -> Wire:
             return Wire(
                 *await asyncio.open_connection(member.ip, member.port, **options), tls=tls is not None
             )
-        except ConnectionError:
+        except TimeoutError:
+            raise
+        except OSError:
             pass
     return Wire(*await asyncio.open_connection(member.host, member.port, **options), tls=tls is not None)
 
@@ -78,7 +84,7 @@ class Pool:
         self.health = Health(member.name, clock)
         self._limits = limits
         self._tls = tls
-        self._idle: list[Wire] = []
+        self._idle: list[tuple[Wire, float]] = []
         self._turns = asyncio.Semaphore(limits.max_connections)
 
     async def exchange(self, requests: Sequence[bytes]) -> list[Reply]:
@@ -110,14 +116,26 @@ class Pool:
             raise busy(self.member.name, self._limits.max_connections, self._limits.timeout) from error
 
     async def _through(self, requests: Sequence[bytes]) -> list[Reply]:
-        if self._idle:
+        wire = self._young()
+        if wire is not None:
             try:
-                return await self._attempt(self._idle.pop(), requests)
+                return await self._attempt(wire, requests)
             except OSError as error:
                 if isinstance(error, TIMEOUTS):
                     raise
                 self.close()  # the idle ones may be as dead as the first
         return await self._attempt(None, requests)
+
+    def _young(self) -> Wire | None:
+        """Return an idle connection that was not silent for too long, None if there is none."""
+        if not self._idle:
+            return None
+        wire, since = self._idle.pop()
+        if not was_silent(since):
+            return wire
+        wire.writer.close()
+        self.close()  # all others lay idle for longer
+        return None
 
     async def _attempt(self, wire: Wire | None, requests: Sequence[bytes]) -> list[Reply]:
         try:
@@ -130,13 +148,22 @@ class Pool:
             if wire is not None:
                 wire.writer.close()
             raise
-        self._idle.append(wire)
+        self._idle.append((wire, time()))
         return replies
 
     def close(self) -> None:
         """Close what is idle."""
         while self._idle:
-            self._idle.pop().writer.close()
+            self._idle.pop()[0].writer.close()
+
+    def shut(self) -> None:
+        """Close what is idle, whether its loop still runs or not."""
+        idle, self._idle = self._idle, []
+        for wire, _ in idle:
+            sock = wire.writer.get_extra_info("socket")
+            if sock is not None:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
 
 
 class AsyncConnections:
@@ -156,6 +183,13 @@ class AsyncConnections:
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pools: dict[Member, Pool] = {}
+        close_before_snapshot(self)
+
+    def abandon(self) -> None:
+        """See `Connections.abandon`."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.shut()
 
     async def talk(self, talk: Talk) -> dict[str, list[Reply] | ProviderError]:
         """See `Connections.talk`."""

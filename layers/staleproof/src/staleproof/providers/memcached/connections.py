@@ -17,6 +17,7 @@ from staleproof.errors import ProviderError, ProviderUnavailableError
 from staleproof.providers.memcached import discovery
 from staleproof.providers.memcached.failures import LostError, translate
 from staleproof.providers.memcached.pool import BUFFER_BYTES, Exchange, Pool, connect
+from staleproof.providers.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     import socket
@@ -64,10 +65,15 @@ class Connections:
         self._clock = clock
         self.forget()
         _ALL.add(self)
+        close_before_snapshot(self)
 
     def forget(self) -> None:
         """Begin without any connection, and close none."""
         self._pools: dict[Member, Pool] = {}
+
+    def abandon(self) -> None:
+        """Close all connections that are not in use."""
+        self.close()
 
     def talk(self, talk: Talk) -> dict[str, list[Reply] | ProviderError]:
         """Send every node its requests; return the replies by node.

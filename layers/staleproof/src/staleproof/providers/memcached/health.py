@@ -7,6 +7,7 @@ invalidated there is tried again, until the node is back, replaced or removed.
 
 from __future__ import annotations
 
+from time import time
 from typing import TYPE_CHECKING
 
 from staleproof.errors import ProviderUnavailableError
@@ -18,6 +19,17 @@ FAILURES = 2
 """Failures in a row after which a node rests."""
 REST, LONGEST_REST = 0.5, 5.0
 """Seconds of the first rest, and of the longest: each is twice the one before."""
+
+SILENT = 120.0
+"""Seconds below the 350 after which AWS's load balancers and NAT gateways forget a connection, and tell nobody."""
+
+
+def was_silent(since: float) -> bool:
+    """Say whether a connection that lay idle *since*, by the wall clock, may have been forgotten on the way.
+
+    The wall clock, for it goes on in a process that is frozen; if it was set back, nobody knows.
+    """
+    return not 0 <= time() - since <= SILENT
 
 
 class Health:

@@ -7,11 +7,12 @@ import ssl
 import struct
 import threading
 from collections import deque
+from time import time
 from typing import TYPE_CHECKING
 
 from staleproof.errors import ProviderError, ProviderUnavailableError
 from staleproof.providers.memcached.failures import TIMEOUTS, LostError, busy, pieces, records, translate
-from staleproof.providers.memcached.health import Health
+from staleproof.providers.memcached.health import Health, was_silent
 from staleproof.providers.memcached.wire import Replies
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Pool:
         self.health = Health(member.name, clock)
         self._limits = limits
         self._tls = tls
-        self._idle: deque[socket.socket] = deque()
+        self._idle: deque[tuple[socket.socket, float]] = deque()
         self._turns = threading.BoundedSemaphore(limits.max_connections)
 
     def take(self) -> socket.socket | None:
@@ -72,9 +73,14 @@ class Pool:
         if not self._turns.acquire(timeout=self._limits.timeout):
             raise busy(self.member.name, self._limits.max_connections, self._limits.timeout)
         try:
-            return self._idle.pop()
+            sock, since = self._idle.pop()
         except IndexError:
             return None
+        if was_silent(since):
+            sock.close()
+            self.close()  # all others lay idle for longer
+            return None
+        return sock
 
     def connect(self) -> socket.socket:
         """Return a new connection."""
@@ -82,7 +88,7 @@ class Pool:
 
     def give(self, sock: socket.socket) -> None:
         """Give back a connection that has nothing left to read."""
-        self._idle.append(sock)
+        self._idle.append((sock, time()))
         self._turns.release()
 
     def drop(self, sock: socket.socket | None) -> None:
@@ -95,7 +101,7 @@ class Pool:
         """Close what is idle."""
         while self._idle:
             try:
-                self._idle.pop().close()
+                self._idle.pop()[0].close()
             except IndexError:
                 return
 

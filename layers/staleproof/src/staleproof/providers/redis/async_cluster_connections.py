@@ -21,9 +21,9 @@ from staleproof.providers.redis.exchange import commands
 from staleproof.providers.redis.failures import check
 from staleproof.providers.redis.groups import gathered, grouped, groups
 from staleproof.providers.redis.parcels import Tour, Waves
-from staleproof.providers.redis.snapstart import close_before_snapshot
 from staleproof.providers.redis.topology import understood
 from staleproof.providers.redis.tour import following, is_last, stop
+from staleproof.providers.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -43,7 +43,7 @@ from staleproof.providers.redis.failures import (
 )
 from staleproof.providers.redis.journal import JournalSteps
 from staleproof.providers.redis.proof import ROLE, Proof, must_be_primary
-from staleproof.providers.redis.snapstart import close_before_snapshot
+from staleproof.providers.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

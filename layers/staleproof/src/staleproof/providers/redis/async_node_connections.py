@@ -11,7 +11,7 @@ from staleproof.errors import ProviderUnavailableError
 from staleproof.providers.redis.async_connections import AsyncConnections
 from staleproof.providers.redis.connections import where
 from staleproof.providers.redis.node_connections import address_of
-from staleproof.providers.redis.snapstart import close_before_snapshot
+from staleproof.providers.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     from staleproof.providers.redis.exchange import Exchange

@@ -28,9 +28,9 @@ from staleproof.providers.redis.node_connections import NodeConnections, Post
 from staleproof.providers.redis.parcels import Tour, Waves
 from staleproof.providers.redis.pool import forget_after_fork
 from staleproof.providers.redis.slots import slot_of
-from staleproof.providers.redis.snapstart import close_before_snapshot
 from staleproof.providers.redis.topology import understood
 from staleproof.providers.redis.tour import following, is_last, stop
+from staleproof.providers.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from staleproof.errors import ProviderUnavailableError
-from staleproof.providers.redis.snapstart import close_before_snapshot
+from staleproof.providers.snapstart import close_before_snapshot
 
 if TYPE_CHECKING:
     from staleproof.providers.redis.wire import Wire
