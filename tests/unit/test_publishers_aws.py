@@ -174,6 +174,26 @@ async def test_what_somebody_must_mend_is_told_at_once(error: Exception) -> None
     assert [type(receipt.error) for receipt in receipts] == [ConfigurationError] * 15
 
 
+async def test_an_answer_that_leaves_messages_out_says_nothing_of_any() -> None:
+    """Which entries it means nobody knows: all go again, and none is called taken in the meantime."""
+    messages = [change(1), change(2)]
+    script, receipts = await both(lambda: Script([None], [None, None]), messages)
+    assert [receipt.taken for receipt in receipts] == [True, True]
+    assert [len(ids) for ids in script.sent] == [2, 2]
+
+    _, lost = await both(lambda: Script(*[[None]] * 9), messages)
+    assert ["1 of 2 messages" in str(receipt.error) for receipt in lost] == [True, True]
+
+
+async def test_credentials_in_an_endpoint_are_not_told() -> None:
+    """The client's errors repeat its URL, whatever stands in it."""
+    away = ConnectTimeoutError(endpoint_url="http://user:sekret@127.0.0.1:9/")
+    _, receipts = await both(lambda: Script(*[away] * 9), [change(1)])
+
+    assert "http://***@127.0.0.1:9/" in str(receipts[0].error)
+    assert "sekret" not in str(receipts[0].error)
+
+
 def test_an_error_of_nobodys_passes_through() -> None:
     """A slip in a program is no receipt."""
     with pytest.raises(ZeroDivisionError):

@@ -1,7 +1,7 @@
 """Debezium's changes as CloudEvents: the same rows, with what an envelope tells of them beside it.
 
-What an envelope has in `op` and `source` is in attributes of the event, such as `iodebeziumop` and `iodebeziumtable`. All
-of these are texts. `data` has the rows, with or without a schema around them.
+What an envelope has in `op` and `source` is in attributes of the event, such as `iodebeziumop` and `iodebeziumtable`.
+All of these are texts. `data` has the rows, with or without a schema around them.
 
 Source: https://debezium.io/documentation/reference/stable/integrations/cloudevents.html
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from staleproof.errors import ConfigurationError, ProviderRejectedError, ProviderUnavailableError
@@ -33,6 +34,8 @@ ONE = frozenset({"ValidationException", "ItemCollectionSizeLimitExceededExceptio
 """Codes of requests that are refused for what they hold."""
 
 SERVER_ERROR = 500
+_USER = re.compile(r"//[^/\s]*@")
+"""User and password in the URL of an endpoint, which errors repeat."""
 
 
 def verdict(code: str, told: str, where: str) -> Verdict:
@@ -50,15 +53,14 @@ def failure(error: Exception, where: str) -> Failure | None:
 
     if isinstance(error, exceptions.ClientError):
         return _refused(error, where)
+    told = _USER.sub("//***@", str(error))
     passing = (exceptions.CredentialRetrievalError, exceptions.MetadataRetrievalError, TimeoutError, OSError)
     if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError, *passing)):
-        return Failure(ProviderUnavailableError(f"{where} cannot be reached: {error}; retry"), again=True)
+        return Failure(ProviderUnavailableError(f"{where} cannot be reached: {told}; retry"), again=True)
     if isinstance(error, exceptions.ParamValidationError):
-        return Failure(ProviderRejectedError(f"{where}: {error}"), one=True)
+        return Failure(ProviderRejectedError(f"{where}: {told}"), one=True)
     if isinstance(error, exceptions.BotoCoreError):
-        return Failure(
-            ConfigurationError(f"{where}: {error}; check the role of this process, and AWS_REGION")
-        )
+        return Failure(ConfigurationError(f"{where}: {told}; check the role of this process, and AWS_REGION"))
     return None
 
 

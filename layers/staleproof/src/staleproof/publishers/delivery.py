@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from staleproof.errors import EventError
+from staleproof.errors import EventError, ProviderUnavailableError
 from staleproof.ports import Receipt
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _persist(
     for pause in (0.0, *pauses.each()):
         if pause:
             yield Pause(pause)
-        answer = yield Send([parcel.body for parcel in waiting])
+        answer = _whole((yield Send([parcel.body for parcel in waiting])), len(waiting))
         if isinstance(answer, Failure):
             if answer.one and len(waiting) > 1:
                 return (yield from _singly(waiting, pauses, told))
@@ -162,6 +162,14 @@ def _persist(
         if not waiting:
             break
     return down
+
+
+def _whole(answer: list[Verdict] | Failure, sent: int) -> list[Verdict] | Failure:
+    """Return *answer*; one that leaves messages out says of none what became of it."""
+    if isinstance(answer, Failure) or len(answer) == sent:
+        return answer
+    told = f"the transport answered for {len(answer)} of {sent} messages; retry, harmlessly"
+    return Failure(ProviderUnavailableError(told), again=True)
 
 
 def _singly(

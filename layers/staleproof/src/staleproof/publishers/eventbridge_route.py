@@ -83,7 +83,7 @@ class EventBridgeRoute:
 
     def verdicts(self, answer: Mapping[str, Any]) -> list[Verdict]:
         """Return what the bus says of each entry, in their order."""
-        return [self._verdict(each) for each in answer["Entries"]]
+        return [self._verdict(each) for each in answer.get("Entries") or ()]
 
     def _verdict(self, told: Mapping[str, Any]) -> Verdict:
         if told.get("ErrorCode"):
