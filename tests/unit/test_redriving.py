@@ -23,7 +23,7 @@ from staleproof_pipeline.redriving.letter_filter import LetterFilter
 from staleproof_pipeline.redriving.line_store import FileText, LineStore
 from staleproof_pipeline.redriving.step import Fate, Step
 from staleproof_pipeline.settings import Settings
-from tests.unit.change_records import RULES, poison, record, sample
+from tests.unit.change_records import EVENTS, RULES, poison, record, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -309,6 +309,26 @@ def test_what_was_put_off_and_never_came_back_is_applied(tmp_path: Path) -> None
     place = Place()
     assert [each.fate for each in place.run(str(path))] == [Fate.APPLIED]
     assert place.applied() == ["a"]
+
+
+def test_every_kind_of_event_is_redriven(tmp_path: Path) -> None:
+    """Whatever a function may be invoked with, and AWS may give up, has a fate by the rules that hold."""
+    path = tmp_path / "undelivered.ndjson"
+    events = [json.dumps(json.loads(each.read_text())) for each in sorted(EVENTS.glob("*.json"))]
+    path.write_text("\n".join(events))
+
+    steps = Place().run(str(path), dry=True)
+    assert len(steps) == len(set(events))
+    assert {each.fate for each in steps} == {Fate.APPLIED, Fate.IGNORED, Fate.AGAIN}
+    assert {each.source for each in steps} >= {
+        "dynamodb",
+        "eventbridge",
+        "kafka",
+        "kinesis",
+        "s3",
+        "sqs",
+        "sns",
+    }
 
 
 # --- twice, months later, killed in the middle ------------------------------------------------------------------
