@@ -463,6 +463,8 @@ def test_what_is_no_row_is_ignored_with_its_reason(name: str) -> None:
     "row",
     [
         {"status": "BEGIN", "id": 7},
+        {"status": "END", "id": 7, "event_count": 40},
+        {"op": "m", "message": "see you"},
         {"ddl": "x"},
         {"op": "m"},
         {"op": "u", "source": "shop"},

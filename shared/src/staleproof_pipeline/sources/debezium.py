@@ -71,11 +71,14 @@ def marker(payload: dict[str, Any], channel: str) -> Ignored | None:
     """Return what *payload* is if it tells no row: a heartbeat, a transaction's begin or end, a change of a schema."""
     if channel.startswith(HEARTBEAT_TOPIC):
         return Ignored("a heartbeat of Debezium")
-    if payload.get("status") in ("BEGIN", "END") and "id" in payload and "event_count" in payload:
+    if (
+        payload.get("status") in ("BEGIN", "END")
+        and {"id", "event_count", "data_collections"} <= payload.keys()
+    ):
         return Ignored("a transaction marker of Debezium")
     if "ddl" in payload and "tableChanges" in payload:
         return Ignored("a schema change of Debezium; rules name attributes, so look whether they still exist")
-    if payload.get("op") == MESSAGE and "message" in payload:
+    if payload.get("op") == MESSAGE and isinstance(payload.get("message"), dict):
         return Ignored("a logical decoding message, which is no row")
     return None
 
