@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from staleproof import Cache
 from staleproof.clock import ManualClock
-from staleproof.errors import ConfigurationError, EventError, ProviderUnavailableError
+from staleproof.errors import ConfigurationError, EventError, ProviderRejectedError, ProviderUnavailableError
 from staleproof.providers.memory import MemoryProvider
 from staleproof_pipeline.dead_letter import DeadLetter, bodies
 from staleproof_pipeline.providers import Providers
@@ -329,6 +329,43 @@ def test_every_kind_of_event_is_redriven(tmp_path: Path) -> None:
         "sqs",
         "sns",
     }
+
+
+class Refusing(MemoryProvider):
+    """A cache that refuses one tag."""
+
+    def invalidate(self, invalidations: Any) -> Any:
+        """Refuse what names it."""
+        if any("flight:f1" in each.tags for each in invalidations):
+            raise ProviderRejectedError("no")
+        return super().invalidate(invalidations)
+
+
+def test_what_the_cache_refuses_costs_its_neighbours_nothing(tmp_path: Path) -> None:
+    """Of a batch it becomes a letter of its own, and so does what can never be applied; the rest is applied."""
+    place, path = Place(provider=Refusing("flights")), tmp_path / "undelivered.ndjson"
+    path.write_text(json.dumps({"Records": [record(1), record(2), poison(3), record(4)]}))
+
+    (step,) = place.run(str(path))
+    assert step.fate is Fate.AGAIN
+    assert sorted((each["reason"], each["payload"]["eventID"]) for each in left(path)) == [
+        ("malformed", "event-3"),
+        ("refused", "event-1"),
+    ]
+    assert {"flight:f2", "flight:f4"} <= set(place.applied())
+    assert [each.fate for each in place.run(str(path))] == [Fate.AGAIN, Fate.AGAIN]
+    assert [each["attempts"] for each in left(path)] == [2, 2]
+
+
+def test_tombstones_are_read_as_the_settings_say(tmp_path: Path) -> None:
+    """A record without a value removes its row, or is ignored where another record tells of every removal."""
+    path = tmp_path / "undelivered.ndjson"
+    path.write_text(json.dumps(sample("kafka-tombstone")))
+    rules = "version: 1\nrules: [{name: a, when: {source: kafka, entity: '*'}, clear: true, tags: []}]"
+    place = Place(rules=rules)
+    assert [each.fate for each in place.run(str(path), dry=True)] == [Fate.APPLIED]
+    place.settings = place.settings.model_copy(update={"kafka_tombstones": "ignore"})
+    assert [each.fate for each in place.run(str(path), dry=True)] == [Fate.IGNORED]
 
 
 # --- twice, months later, killed in the middle ------------------------------------------------------------------

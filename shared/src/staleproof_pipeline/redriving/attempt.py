@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from staleproof.errors import ProviderUnavailableError
 from staleproof_pipeline.deferral import DUE
 from staleproof_pipeline.errors import DeliveryError, RefusedEventError
+from staleproof_pipeline.order import ALONE
 from staleproof_pipeline.redriving.step import Fate
 from staleproof_pipeline.report import Outcome
+from staleproof_pipeline.sources import kafka
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,8 +74,9 @@ class Applying:
         self._tray.letters.clear()
         applied = False
         errors: list[Exception] = []
-        for source, records in runs:
-            report = invalidator(self._pipeline, source).apply(records, source)
+        for source, records in as_set(runs, self._pipeline):
+            # Each for itself: what fails becomes a letter of its own, and nothing is delivered again behind it.
+            report = invalidator(self._pipeline, source).apply(records, source, ALONE)
             if isinstance(away := report.failure(), AWAY):
                 raise away
             outcomes = [each.outcome for each in report.outcomes]
@@ -115,7 +118,7 @@ class Rehearsing:
         del parcel
         found = [
             invalidator(self._pipeline, source).translator.translate(record, source)
-            for source, records in runs
+            for source, records in as_set(runs, self._pipeline)
             for record in records
         ]
         rules = tuple(dict.fromkeys(rule for each in found for rule in each.rules))
@@ -133,6 +136,15 @@ class Rehearsing:
 def invalidator(pipeline: Pipeline, source: Any) -> Invalidator:
     """Return what applies records of *source*."""
     return pipeline.due if source is DUE else pipeline.invalidator
+
+
+def as_set(runs: Sequence[Run], pipeline: Pipeline) -> list[Run]:
+    """Return *runs* with Kafka's records read as the settings of *pipeline* say."""
+    reading = kafka.Reading(tombstones=pipeline.settings.kafka_tombstones)
+    return [
+        (kafka.source(reading) if source.name == kafka.SOURCE.name else source, records)
+        for source, records in runs
+    ]
 
 
 def _falling(found: Translated) -> Iterator[str]:
