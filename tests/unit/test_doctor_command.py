@@ -210,10 +210,15 @@ def test_what_aws_says_may_be_worrying() -> None:
     assert (told.severity, "us-east-1" in told.found) == (Severity.ERROR, True)
 
 
+def unreachable(*_: object, **__: object) -> None:
+    raise ConnectionRefusedError
+
+
 def test_memcached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What AWS says of it is all that this doctor knows."""
+    """What AWS says of it, and then its nodes are asked; here there is no network."""
     account = Account(cluster("shop"))
     monkeypatch.setattr("staleproof.aws.discovery.connect", lambda *_: account.client)
+    monkeypatch.setattr("socket.create_connection", unreachable)
     ran = run("--name", "shop")
-    assert (ran.exit_code, "Memcached is not examined further" in ran.stdout) == (0, True)
+    assert (ran.exit_code, "the list of nodes is not told" in ran.stdout) == (2, True)
     assert "memcached+discovery://shop.abc123.cfg.euw1.cache.amazonaws.com:11211/" in ran.stdout

@@ -13,6 +13,7 @@ from staleproof.cli import (
     doctor_access,
     doctor_keyspace,
     doctor_latency,
+    doctor_memcached,
     doctor_reach,
     doctor_report,
     doctor_server,
@@ -147,7 +148,8 @@ def _examined(
         return "memory", [found], {}
     told = list(described(target.description, target.url) if target.description else ())
     if target.url.startswith("memcache"):
-        return target.url, [*told, note("reach", "Memcached is not examined further")], {}
+        findings, measured = doctor_memcached.examine(target.url, samples=samples, timeout=timeout)
+        return target.url, [*told, *findings], measured
     try:
         from staleproof.cli.doctor_patient import Patient  # noqa: PLC0415 - needs the extra `redis`
     except ModuleNotFoundError as error:
