@@ -141,8 +141,7 @@ class AsyncRedisProvider:
             except (NoScriptError, UnsureError) as error:
                 if left <= 0:
                     raise translate(error, self.connections.where) from error
-                if isinstance(error, NoScriptError):
-                    steps = self._scripted
+                steps = self._scripted if isinstance(error, NoScriptError) else steps
 
     async def _vouch(self, converse: Callable[[bytes, int], Any]) -> None:
         await self._drive(vouch(self._steps), lambda exchange: converse(exchange.packed, exchange.replies))
@@ -215,10 +214,8 @@ class AsyncRedisProvider:
         parts = in_parts(invalidations)
         exchange = self._steps.invalidate(invalidations, parts)
         replies = await self._apply(exchange)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                replies = await self._applied(exchange, replies)
-                break
+        if any(isinstance(reply, Exception) for reply in replies):
+            replies = await self._applied(exchange, replies)
         if self._trimming.due():
             with self._trimming:
                 await self.trim(self._horizon_ms)

@@ -156,8 +156,7 @@ class RedisProvider(RedisFollower):
             except (NoScriptError, UnsureError) as error:
                 if left <= 0:
                     raise translate(error, self.connections.where) from error
-                if isinstance(error, NoScriptError):
-                    steps = self._scripted
+                steps = self._scripted if isinstance(error, NoScriptError) else steps
 
     def _vouch(self, converse: Callable[[bytes, int], Any]) -> None:
         self._drive(vouch(self._steps), lambda exchange: converse(exchange.packed, exchange.replies))
@@ -230,10 +229,8 @@ class RedisProvider(RedisFollower):
         parts = in_parts(invalidations)
         exchange = self._steps.invalidate(invalidations, parts)
         replies = self._apply(exchange)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                replies = self._applied(exchange, replies)
-                break
+        if any(isinstance(reply, Exception) for reply in replies):
+            replies = self._applied(exchange, replies)
         if self._trimming.due():
             with self._trimming:
                 self.trim(self._horizon_ms)
