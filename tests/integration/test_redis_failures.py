@@ -32,6 +32,7 @@ from staleproof import (
 )
 from staleproof.keys import Keyspace
 from staleproof.ports.operations import TakeLock
+from staleproof.providers.memcached import MemcachedProvider
 from staleproof.providers.redis import AsyncRedisProvider, RedisProvider
 from staleproof.tags import ROOT
 from staleproof.testing import Blocking
@@ -340,12 +341,26 @@ def test_a_busy_pool_says_so(server: Valkey) -> None:
     provider.read("key", [])
 
 
-@pytest.mark.parametrize("url", ["http://x", "redis//x", ""])
+@pytest.mark.parametrize(
+    "url", ["http://x", "redis//x", "", "redis://x/0?no_such=1", "rediss://x/0?ssl_cert_reqs=NONE"]
+)
 def test_an_unreadable_url_is_a_configuration_error(url: str) -> None:
     """It fails when the provider is made, with the shape to write."""
     for face in (RedisProvider, AsyncRedisProvider):
         with pytest.raises(ConfigurationError, match="redis://host:port"):
             face.from_url(url, namespace="n")
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, True, None, "3", 10**9])
+def test_a_number_of_connections_that_cannot_be_is_told(most: Any) -> None:
+    """When the provider is made, by all of them; none would let anybody through."""
+    for face, url in (
+        (RedisProvider, "redis://x"),
+        (AsyncRedisProvider, "redis://x"),
+        (MemcachedProvider, "memcached://x"),
+    ):
+        with pytest.raises(ConfigurationError, match="max_connections="):
+            face.from_url(url, namespace="n", max_connections=most)
 
 
 def test_a_crowd_in_several_processes_loads_once(server: Valkey) -> None:

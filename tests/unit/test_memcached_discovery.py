@@ -117,6 +117,8 @@ def test_urls() -> None:
         "memcached://a,",
         "memcached://a:x",
         "memcached://a:99999",
+        "memcached://a:0",
+        "memcached://a\r\nflush_all:1",
         "memcached://a,a:11211",
         "memcached://a/0",
         "memcached://user:secret@a",

@@ -17,6 +17,9 @@ Duration: TypeAlias = "float | str | timedelta"
 LONGEST = 100 * 365.25 * 86_400.0
 """A century, in seconds: servers add a time to live to the time of day in 64 bits, and refuse what overflows."""
 
+MOST_AT_ONCE = 65_000
+"""ElastiCache lets so many clients connect to a node: `maxclients`."""
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
 
@@ -56,6 +59,17 @@ def waited(value: Duration, field: str, least: float, most: float) -> float:
             f"{field}={value!r}: use {least} to {most} seconds, or a duration such as '1s'"
         )
     return given
+
+
+def at_once(value: object, field: str) -> int:
+    """Return *value*, how many of something there may be at once.
+
+    Raises:
+        ConfigurationError: it is no whole number from 1 to `MOST_AT_ONCE`; *field* names it in the message.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_AT_ONCE:
+        raise ConfigurationError(f"{field}={value!r}: use a whole number from 1 to {MOST_AT_ONCE}")
+    return value
 
 
 def _parse(text: str) -> float | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from staleproof.errors import ConfigurationError
-from staleproof.policies.duration import waited
+from staleproof.policies.duration import at_once, waited
 from staleproof.providers.memcached.members import Member
 from staleproof.providers.memcached.settlement import POLL
 
@@ -67,9 +67,7 @@ def limits(timeout: Duration, max_connections: int) -> Limits:
         ConfigurationError: one of them cannot be.
     """
     given = waited(timeout, "timeout", MIN_TIMEOUT, MAX_TIMEOUT)
-    if max_connections < 1:
-        raise ConfigurationError(f"max_connections={max_connections!r}: use 1 or more")
-    return Limits(given, max_connections)
+    return Limits(given, at_once(max_connections, "max_connections"))
 
 
 _OPTIONS = ("ssl_ca_certs=", "poll=")
@@ -108,7 +106,7 @@ def _member(text: str) -> Member:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigurationError(f"cache URL: node {text[:80]!r}: {error}; {FORM}") from error
-    if not host or parts.path:
+    if not host or parts.path or port == 0 or not text.isprintable():
         raise ConfigurationError(f"cache URL: {text[:80]!r} names no node; {FORM}")
     return Member(host, DEFAULT_PORT if port is None else port)
 

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError, ProviderUnavailableError
+from staleproof.policies.duration import at_once
 from staleproof.providers.redis.coalescing import Coalescer
 from staleproof.providers.redis.connections import (
     DEFAULT_MAX_CONNECTIONS,
@@ -81,7 +82,7 @@ class AsyncConnections:
         self._clock = clock
         self.where = where(pool.connection_kwargs)
         self._timeout = timeout
-        self._max = max_connections
+        self._max = at_once(max_connections, "max_connections")
         self._greetings: list[Greeting] = []
         self._replicas = Replicas(self.where, timeout)
         self.watch = inf

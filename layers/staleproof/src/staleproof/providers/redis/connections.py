@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from staleproof.clock import SYSTEM_CLOCK, Clock
 from staleproof.errors import ConfigurationError
-from staleproof.policies.duration import waited
+from staleproof.policies.duration import at_once, waited
 from staleproof.providers.redis.credentials import AgeingWire
 from staleproof.providers.redis.durability import Replicas, settle, told
 from staleproof.providers.redis.endpoint import pooled
@@ -118,7 +118,8 @@ class Connections(Pool):
         self._pool = pooled(redis.ConnectionPool.from_url, url, options)
         self.durability: Durability = told(self._pool.connection_kwargs)
         authenticate(self._pool.connection_kwargs, credentials)
-        super().__init__(where(self._pool.connection_kwargs), timeout, max_connections)
+        most = at_once(max_connections, "max_connections")
+        super().__init__(where(self._pool.connection_kwargs), timeout, most)
         self._credentials = credentials
         self._clock = clock
         self._greetings: list[Greeting] = []

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
+from redis.exceptions import RedisError
+
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,13 +42,26 @@ def pooled(make: Callable[..., P], url: str, options: dict[str, Any]) -> P:
     """
     if split(url) is not None:
         try:
-            return make(url, **options)
+            pool = make(url, **options)
+            reason = _unusable(pool)
+            if reason is None:
+                return pool
         except ValueError as error:
             # Of what follows a place that can be read, redis-py tells the name of an option that it knows.
             reason = str(error) if str(error).endswith("in connection URL.") else "it cannot be read"
     else:
         reason = "it cannot be read"
     raise ConfigurationError(f"cache URL: {reason}; {FORM}")
+
+
+def _unusable(pool: Any) -> str | None:
+    """Say why no connection can be made as *pool* would make them at first use; None if one can."""
+    options = {name: value for name, value in pool.connection_kwargs.items() if name != "durability"}
+    try:
+        pool.connection_class(**options)
+    except (RedisError, TypeError, ValueError):
+        return "an option after its ? is unknown, or has no value that it could have"
+    return None
 
 
 def split(url: str) -> SplitResult | None:

@@ -125,8 +125,8 @@ class Pool(Protocol):
         ...
 
 
-def failed(error: Exception, pool: Pool) -> Exception:
-    """Return what to raise for an error reply; a demoted server's other connections are closed on the way."""
+def failed(error: Any, pool: Pool) -> Exception:
+    """Return what to raise for an error reply, or one of another shape; a demoted server's connections are closed."""
     if isinstance(error, theirs.NoScriptError):
         return error  # the step runs again with the script's text
     if isinstance(error, DEMOTED):
