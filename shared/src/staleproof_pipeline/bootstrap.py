@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof_pipeline import batch, dead_letter_stream, invocations, live, mappings
+from staleproof_pipeline import batch, dead_letter_stream, invocations, kafka_reading, live, mappings
 from staleproof_pipeline import providers as namespaces
 from staleproof_pipeline.aftermath import Aftermath
 from staleproof_pipeline.consuming.drain import Drain
@@ -59,6 +59,7 @@ class Pipeline(NamedTuple):
     due: Invalidator
     gaps: GapKeeper
     settings: Settings
+    reading: kafka.Reading
 
     def apply_stream(self, event: Any) -> Response:
         """Deal with a batch of a DynamoDB or Kinesis stream; return the records to deliver again, in Lambda's shape."""
@@ -74,8 +75,11 @@ class Pipeline(NamedTuple):
 
     def apply_kafka(self, event: Any) -> Response:
         """Deal with a batch of a Kafka topic."""
-        reading = kafka.Reading(tombstones=self.settings.kafka_tombstones)
-        return self._respond(event, mappings.KAFKA, kafka.source(reading))
+        return self._respond(event, mappings.KAFKA, self.as_set(mappings.KAFKA.source))
+
+    def as_set(self, source: RecordSource) -> RecordSource:
+        """Return *source*; Kafka's so that it reads as the settings say."""
+        return kafka.source(self.reading) if source.name == kafka.SOURCE.name else source
 
     def apply_event(self, event: Any) -> dict[str, int]:
         """Deal with what a bus, a topic, a bucket or a direct invocation hands over; return the outcomes.
@@ -84,7 +88,10 @@ class Pipeline(NamedTuple):
             Exception: something failed, after the rest was applied: Lambda delivers it again, then gives it to the
                 function's own dead letter.
         """
-        reports = [self.invalidator.apply(records, source) for source, records in invocations.read(event)]
+        reports = [
+            self.invalidator.apply(records, self.as_set(source))
+            for source, records in invocations.read(event)
+        ]
         outcomes = [each for report in reports for each in report.outcomes]
         return Report([event], outcomes).acknowledged()
 
@@ -126,6 +133,7 @@ def pipeline(
     observability = observability or Observability(settings.region)
     deferrer = _deferrer(settings) if deferrer is None else deferrer
     rules = rules or live.rules(settings, _client, deferrer, observability, clock=clock)
+    reading = kafka_reading.reading(settings, _client)
     rules.current()  # whoever has no rules does not start, and takes no record
     providers = providers or _providers(settings)
     dead_letters = _dead_letters(settings) if dead_letters is None else dead_letters
@@ -142,7 +150,7 @@ def pipeline(
     )
     invalidator, later = (common(each, providers, dead_letters, pusher) for each in (translator, due))
     gaps = GapKeeper(translator, providers, pusher, clock=clock)
-    return Pipeline(invalidator, observability, later, gaps, settings)
+    return Pipeline(invalidator, observability, later, gaps, settings, reading)
 
 
 def drain(settings: Settings | None = None, *, clock: Clock = SYSTEM_CLOCK, **parts: Any) -> Drain:

@@ -84,11 +84,22 @@ def text(settings: Settings, client: Client) -> RulesText:
     place = settings.require("rules")
     if not place.startswith((PARAMETER, OBJECT)):
         return FileText(place)
+    return stored(place, settings.region, client, "rules")
+
+
+def stored(place: str, region: str, client: Client, field: str) -> RulesText:
+    """Return the text at *place* in AWS, `ssm:/NAME` or `s3://BUCKET/KEY`, which the setting *field* names.
+
+    Raises:
+        ConfigurationError: *place* names no object of a bucket.
+    """
     from staleproof_pipeline.rule_texts import ObjectText, ParameterText  # noqa: PLC0415 - few need AWS for it
 
     if place.startswith(PARAMETER):
-        return ParameterText(partial(client, "ssm", settings.region), place.removeprefix(PARAMETER))
+        return ParameterText(partial(client, "ssm", region), place.removeprefix(PARAMETER), field)
     bucket, _, key = place.removeprefix(OBJECT).partition("/")
     if not bucket or not key:
-        raise ConfigurationError(f"STALEPROOF_RULES={place[:80]!r} names no object; write s3://BUCKET/KEY")
-    return ObjectText(partial(client, "s3", settings.region), bucket, key)
+        raise ConfigurationError(
+            f"STALEPROOF_{field.upper()}={place[:80]!r} names no object; write s3://BUCKET/KEY"
+        )
+    return ObjectText(partial(client, "s3", region), bucket, key, field)

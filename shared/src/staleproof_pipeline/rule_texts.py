@@ -34,9 +34,11 @@ class ParameterText:
     Args:
         client: makes the SSM client when it is first needed.
         parameter: its name, such as `/shop/rules`.
+        field: the setting that names it, for messages.
     """
 
-    def __init__(self, client: Callable[[], Any], parameter: str) -> None:
+    def __init__(self, client: Callable[[], Any], parameter: str, field: str = "rules") -> None:
+        self.field = field
         self.name = f"ssm:{parameter}"
         self._make_client = client
         self._client: Any = None
@@ -48,7 +50,7 @@ class ParameterText:
         try:
             version, text = self._get(self._parameter)
         except (BotoCoreError, ClientError) as error:
-            _translate(self.name, "ssm:GetParameter", error)
+            _translate(self, "ssm:GetParameter", error)
         self._version = version
         return None if str(version) == known else Fetched(_inflated(text, self.name), str(version))
 
@@ -58,7 +60,7 @@ class ParameterText:
             try:
                 _, text = self._get(f"{self._parameter}:{version}")
             except (BotoCoreError, ClientError) as error:
-                _translate(self.name, "ssm:GetParameter", error)
+                _translate(self, "ssm:GetParameter", error)
             yield Fetched(_inflated(text, self.name), str(version))
 
     def _get(self, name: str) -> tuple[int, str]:
@@ -74,9 +76,11 @@ class ObjectText:
         client: makes the S3 client when it is first needed.
         bucket: its bucket.
         key: its key.
+        field: the setting that names it, for messages.
     """
 
-    def __init__(self, client: Callable[[], Any], bucket: str, key: str) -> None:
+    def __init__(self, client: Callable[[], Any], bucket: str, key: str, field: str = "rules") -> None:
+        self.field = field
         self.name = f"s3://{bucket}/{key}"
         self._make_client = client
         self._client: Any = None
@@ -90,7 +94,7 @@ class ObjectText:
         except (BotoCoreError, ClientError) as error:
             if _code(error) in _UNCHANGED:
                 return None
-            _translate(self.name, "s3:GetObject", error)
+            _translate(self, "s3:GetObject", error)
         self._etag = found.version
         return None if found.version == known else found
 
@@ -104,7 +108,7 @@ class ObjectText:
                 if each["Key"] == self._object["Key"] and not each["IsLatest"]:
                     yield self._get(VersionId=each["VersionId"])
         except (BotoCoreError, ClientError) as error:
-            _translate(self.name, "s3:ListBucketVersions and s3:GetObjectVersion", error)
+            _translate(self, "s3:ListBucketVersions and s3:GetObjectVersion", error)
 
     def _get(self, **given: str) -> Fetched:
         self._client = self._client or self._make_client()
@@ -137,11 +141,11 @@ def _code(error: Exception) -> str:
     return str(response.get("Error", {}).get("Code", ""))
 
 
-def _translate(name: str, action: str, error: Exception) -> NoReturn:
-    code = _code(error)
+def _translate(text: ParameterText | ObjectText, action: str, error: Exception) -> NoReturn:
+    code, name, field = _code(error), text.name, text.field
     if code in _MISSING:
         raise ConfigurationError(
-            f"{name}: there is none; write the rules there, or correct STALEPROOF_RULES"
+            f"{name}: there is none; write the {field.replace('_', ' ')} there, or correct STALEPROOF_{field.upper()}"
         ) from error
     if code in _DENIED or isinstance(error, NoCredentialsError):
         raise ConfigurationError(f"{name}: {error}; allow the function's role {action}") from error

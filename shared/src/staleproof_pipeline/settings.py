@@ -23,7 +23,8 @@ variable                             meaning                                    
 `STALEPROOF_STREAM_URL`              server that has the stream, if it is not the cache's                the cache's
 `STALEPROOF_STREAM_GROUP`            name of the consumer group                                          `staleproof`
 `STALEPROOF_STREAM_IDLE`             after how long what a dead consumer has is taken over               `1m`
-`STALEPROOF_KAFKA_TOMBSTONES`        what a record without a value is, `remove` or `ignore`              `remove`
+`STALEPROOF_KAFKA_TOMBSTONES`        what a record without a value is: `remove`, `always` or `ignore`    `remove`
+`STALEPROOF_KAFKA_SCHEMAS`           Avro schemas by topic: file or folder, `ssm:/NAME`, `s3://…`        none
 `STALEPROOF_PEERS`                   the other regions, comma separated                                  none
 `STALEPROOF_BUS`                     this region's event bus; required if there are peers                none
 `STALEPROOF_TIMEOUT`                 how long to wait for the cache server, such as `1s`                 `1s`
@@ -82,6 +83,7 @@ _FIXES = {
     "stream_group": "set it to a name, such as staleproof",
     "stream_idle": "set it to a duration, such as 1m",
     "kafka_tombstones": "set it to remove, always or ignore",
+    "kafka_schemas": "set it to the path of a file of schemas by subject, or of a folder; or ssm:/NAME or s3://BUCKET/KEY",
     "timeout": "set it to a duration, such as 500ms",
     "journal_horizon": "set it to a duration, such as 15m",
 }
@@ -155,6 +157,7 @@ class Settings(BaseModel):
     stream_group: Annotated[str, Field(min_length=1, max_length=256)] = "staleproof"
     stream_idle: Seconds = 60.0
     kafka_tombstones: Literal["remove", "always", "ignore"] = "remove"
+    kafka_schemas: str = ""
     bus: str = ""
     peers: Annotated[tuple[RegionName, ...], BeforeValidator(_names)] = ()
     timeout: Seconds = 1.0

@@ -10,6 +10,7 @@ import click
 
 from staleproof.errors import EventError
 from staleproof_pipeline.change import ChangeEvent
+from staleproof_pipeline.cli.kafka_option import kafka_schemas, reading_of
 from staleproof_pipeline.cli.printing import as_json, console, table
 from staleproof_pipeline.rules import checking, given, loader
 from staleproof_pipeline.rules.explain import explain
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from staleproof_pipeline.rules.checking import Result
     from staleproof_pipeline.rules.ruleset import Ruleset
+    from staleproof_pipeline.sources.kafka import Reading
 
 WHOLE = 100
 
@@ -26,6 +28,7 @@ TEST_EXAMPLES = """\b
 Examples:
   staleproof rules test rules.yaml
   staleproof rules test rules.yaml --json
+  staleproof rules test rules.yaml --kafka-schemas schemas.json
 \b
 Exit code 0: all examples are as expected; 1: one is not, or there is none; 2: the file is wrong.
 """
@@ -41,16 +44,17 @@ Exit code 0: enough rules are shown; 1: fewer than --min; 2: the file, or an eve
 
 @click.command("test", epilog=TEST_EXAMPLES)
 @click.argument("file", envvar="STALEPROOF_RULES")
+@kafka_schemas
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON object instead of a table.")
 @click.pass_context
-def test(context: click.Context, *, file: str, as_document: bool) -> None:
+def test(context: click.Context, *, file: str, kafka_schemas: Path | None, as_document: bool) -> None:
     """Hold the rules in FILE to the examples in it.
 
     An example gives a change and expects rules, tags and keys, or nothing. What differs is told as in a diff: '-' was
     expected and does not fall, '+' falls and was not expected.
     """
     rules = loader.load(file)
-    results = checking.check(rules, Path(file).parent)
+    results = checking.check(rules, Path(file).parent, reading_of(kafka_schemas))
     covered = checking.coverage(rules, results)
     if as_document:
         as_json(_document(file, rules, results, covered))
@@ -102,16 +106,24 @@ def _rows(result: Result) -> Iterator[tuple[str, str, str, str]]:
 @click.option(
     "--min", "least", type=click.IntRange(0, WHOLE), default=0, help="Percent of the rules that must match."
 )
+@kafka_schemas
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON object instead of a table.")
 @click.pass_context
 def coverage(
-    context: click.Context, *, file: str, events: tuple[str, ...], least: int, as_document: bool
+    context: click.Context,
+    *,
+    file: str,
+    events: tuple[str, ...],
+    least: int,
+    kafka_schemas: Path | None,
+    as_document: bool,
 ) -> None:
     """Say which rules in FILE the examples in it match, and those in EVENTS, and which none of them does."""
     rules = loader.load(file)
-    counts = Counter(checking.coverage(rules, checking.check(rules, Path(file).parent)))
+    reading = reading_of(kafka_schemas)
+    counts = Counter(checking.coverage(rules, checking.check(rules, Path(file).parent, reading)))
     for path in events:
-        counts.update(_fired(rules, Path(path)))
+        counts.update(_fired(rules, Path(path), reading))
     matched = sum(bool(counts[rule.name]) for rule in rules.file.rules)
     percent = WHOLE * matched / len(rules)
     if as_document:
@@ -126,9 +138,9 @@ def coverage(
     context.exit(int(percent < least))
 
 
-def _fired(rules: Ruleset, path: Path) -> Counter[str]:
+def _fired(rules: Ruleset, path: Path, reading: Reading) -> Counter[str]:
     try:
-        changes = given.read(given.event(path))
+        changes = given.read(given.event(path), reading)
     except EventError:
         return Counter()  # what can never be read matches no rule
     return Counter(

@@ -12,6 +12,7 @@ import msgspec
 
 from staleproof.errors import ConfigurationError
 from staleproof_pipeline.change import ChangeEvent
+from staleproof_pipeline.cli.kafka_option import kafka_schemas, reading_of
 from staleproof_pipeline.cli.printing import as_json, console, table
 from staleproof_pipeline.merging import Home
 from staleproof_pipeline.rules import given, loader
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from staleproof.events import Invalidation
     from staleproof_pipeline.rules.explain import Explanation, Verdict
+    from staleproof_pipeline.sources.kafka import Reading
 
 STDIN = "-"
 
@@ -30,6 +32,7 @@ Examples:
   staleproof rules explain rules.yaml events/dynamodb-modify.json
   staleproof rules explain rules.yaml event.json --record 2 --json
   staleproof rules explain rules.yaml - < event.json
+  staleproof rules explain rules.yaml kafka-event.json --kafka-schemas schemas.json
 \b
 EVENT is what a function receives (an event of any source, or one of its records), or a change in short:
   {"table": "Products", "keys": {"id": 7}, "old": {"price": 5}, "new": {"price": 6}}
@@ -48,6 +51,7 @@ Exit code 0: rules were asked; 1: the event would go to the dead letters; 2: the
     "--namespace", default="default", show_default=True, help="Where rules that name none invalidate."
 )
 @click.option("--region", default="eu-west-1", show_default=True, help="Where the pipeline runs.")
+@kafka_schemas
 @click.option("--json", "as_document", is_flag=True, help="Print a list of objects instead of tables.")
 @click.pass_context
 def explain(
@@ -58,6 +62,7 @@ def explain(
     record: int | None,
     namespace: str,
     region: str,
+    kafka_schemas: Path | None,
     as_document: bool,
 ) -> None:
     """Say which rules in FILE fire for the change in EVENT, why the others do not, and what falls.
@@ -65,7 +70,7 @@ def explain(
     Of a rule that does not fire, the first condition that does not hold is named, with what is there instead.
     """
     rules = loader.load(file)
-    parts = _parts(event, record)
+    parts = _parts(event, record, reading_of(kafka_schemas))
     home = Home(region, namespace, 0)
     answers = [explained(rules, each, home) for each in parts if isinstance(each, ChangeEvent)]
     if as_document:
@@ -78,8 +83,8 @@ def explain(
     context.exit(int(any(each.error for each in answers)))
 
 
-def _parts(event: str, record: int | None) -> list[given.Part]:
-    found = given.read(_stdin() if event == STDIN else given.event(Path(event)))
+def _parts(event: str, record: int | None, reading: Reading) -> list[given.Part]:
+    found = given.read(_stdin() if event == STDIN else given.event(Path(event)), reading)
     if record is None:
         return found
     if record >= len(found):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from staleproof_pipeline.consuming.dynamodb_feed import DynamoDbFeed
     from staleproof_pipeline.consuming.kafka_feed import KafkaFeed
     from staleproof_pipeline.settings import Settings
+    from staleproof_pipeline.sources.kafka import Reading
 
 
 def consumer_name() -> str:
@@ -36,16 +37,18 @@ def kafka_feed(
     options: dict[str, Any],
     count: int = 500,
     latest: bool = False,
+    reading: Reading,
 ) -> KafkaFeed:
-    """Return the feed of Kafka topics; *options* are further ones of the client library."""
+    """Return the feed of Kafka topics, read as *reading* says; *options* are further ones of the client library."""
     from staleproof_pipeline.consuming.kafka_feed import KafkaFeed, consumer_of  # noqa: PLC0415 - an extra
     from staleproof_pipeline.sources import kafka  # noqa: PLC0415
 
     return KafkaFeed(
-        lambda: consumer_of(servers, settings.stream_group, latest=latest, options=options),
+        lambda: consumer_of(servers, settings.stream_group, options=options),
         topics,
         count=count,
-        source=kafka.source(kafka.Reading(tombstones=settings.kafka_tombstones)),
+        latest=latest,
+        source=kafka.source(reading),
         clock=clock,
     )
 

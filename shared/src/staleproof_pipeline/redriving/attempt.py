@@ -10,7 +10,6 @@ from staleproof_pipeline.errors import DeliveryError, RefusedEventError
 from staleproof_pipeline.order import ALONE
 from staleproof_pipeline.redriving.step import Fate
 from staleproof_pipeline.report import Outcome
-from staleproof_pipeline.sources import kafka
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -140,11 +139,7 @@ def invalidator(pipeline: Pipeline, source: Any) -> Invalidator:
 
 def as_set(runs: Sequence[Run], pipeline: Pipeline) -> list[Run]:
     """Return *runs* with Kafka's records read as the settings of *pipeline* say."""
-    reading = kafka.Reading(tombstones=pipeline.settings.kafka_tombstones)
-    return [
-        (kafka.source(reading) if source.name == kafka.SOURCE.name else source, records)
-        for source, records in runs
-    ]
+    return [(pipeline.as_set(source), records) for source, records in runs]
 
 
 def _falling(found: Translated) -> Iterator[str]:

@@ -33,7 +33,6 @@ from staleproof_pipeline.redriving.queue_store import QueueStore
 from staleproof_pipeline.redriving.redriver import Redriver
 from staleproof_pipeline.redriving.rereading import Rereading
 from staleproof_pipeline.redriving.stream_store import StreamStore
-from staleproof_pipeline.sources import kafka
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,8 +90,7 @@ def redriver(
     chosen = LetterFilter.of(wanted.filters, now_ms())
     tray = MemoryDeadLetters()
     pipeline = bootstrap.pipeline(settings, dead_letters=tray, clock=clock, **parts)
-    reading = kafka.Reading(tombstones=settings.kafka_tombstones)
-    brokers = kafka_rereading.reader(wanted.servers, options=wanted.kafka_options, reading=reading)
+    brokers = kafka_rereading.reader(wanted.servers, options=wanted.kafka_options, reading=pipeline.reading)
     return Redriver(
         store(settings, wanted.address, client),
         Rehearsing(pipeline) if wanted.dry else Applying(pipeline, tray, now_ms),

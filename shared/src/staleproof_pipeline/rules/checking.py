@@ -9,6 +9,7 @@ from staleproof.errors import CacheError
 from staleproof_pipeline.change import ChangeEvent
 from staleproof_pipeline.rules import given
 from staleproof_pipeline.rules.explain import explain
+from staleproof_pipeline.sources import kafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,9 +57,9 @@ class Result(NamedTuple):
         return not self.differences
 
 
-def check(rules: Ruleset, folder: Path) -> list[Result]:
-    """Return what becomes of every example of *rules*, whose file lies in *folder*."""
-    return [_checked(rules, example, folder) for example in rules.file.examples]
+def check(rules: Ruleset, folder: Path, reading: kafka.Reading = kafka.PLAIN) -> list[Result]:
+    """Return what becomes of every example of *rules*, whose file lies in *folder*; *reading* is of Kafka's records."""
+    return [_checked(rules, example, folder, reading) for example in rules.file.examples]
 
 
 def coverage(rules: Ruleset, results: Iterable[Result]) -> Mapping[str, int]:
@@ -67,9 +68,9 @@ def coverage(rules: Ruleset, results: Iterable[Result]) -> Mapping[str, int]:
     return {rule.name: seen[rule.name] for rule in rules.file.rules}
 
 
-def _checked(rules: Ruleset, example: Example, folder: Path) -> Result:
+def _checked(rules: Ruleset, example: Example, folder: Path, reading: kafka.Reading) -> Result:
     try:
-        changes = given.parts(example.given, folder)
+        changes = given.parts(example.given, folder, reading)
     except CacheError as error:
         return Result(example.name, None, (f"given: {error}",))
     explained = [explain(rules, each) for each in changes if isinstance(each, ChangeEvent)]

@@ -39,8 +39,10 @@ _OF_KAFKA = {"topic", "partition", "offset"}
 _OF_REDIS = {"stream", "id", "fields"}
 
 
-def parts(given: Given, folder: Path) -> list[Part]:
+def parts(given: Given, folder: Path, reading: kafka.Reading = kafka.PLAIN) -> list[Part]:
     """Return the changes that *given* stands for; *folder* is where the rules file lies.
+
+    Records of Kafka are read as *reading* says.
 
     Raises:
         ConfigurationError: its file cannot be read, or is no JSON.
@@ -48,7 +50,7 @@ def parts(given: Given, folder: Path) -> list[Part]:
     """
     if given.file is None:
         return [change(given)]
-    found = read(event(folder / given.file))
+    found = read(event(folder / given.file), reading)
     if given.record is None:
         return found
     if given.record >= len(found):
@@ -76,8 +78,10 @@ def event(path: Path) -> Any:
         raise ConfigurationError(f"{path}: {error}; write the event as JSON") from error
 
 
-def read(raw: Any) -> list[Part]:
+def read(raw: Any, reading: kafka.Reading = kafka.PLAIN) -> list[Part]:
     """Return what *raw* tells: an event or a record of any source, or a change in short.
+
+    Records of Kafka are read as *reading* says.
 
     Raises:
         ConfigurationError: it is a change in short, and wrong.
@@ -85,7 +89,7 @@ def read(raw: Any) -> list[Part]:
     """
     if isinstance(raw, dict) and raw.keys() & _NAMES and raw.keys() <= Given.model_fields.keys():
         return [change(_short(raw))]
-    found = _parsed(raw)
+    found = _parsed(raw, reading)
     if not isinstance(found, Several):
         return [found]
     if found.errors and not found.parts:
@@ -136,12 +140,14 @@ def _short(raw: dict[str, Any]) -> Given:
         raise ConfigurationError(f"{path}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
-def _parsed(raw: Any) -> Parsed:
+def _parsed(raw: Any, reading: kafka.Reading) -> Parsed:
     if isinstance(raw, dict):
         if raw.keys() >= _OF_REDIS:
             return redis_stream.parse(raw)
         if raw.keys() >= _OF_KAFKA:
-            return kafka.parse(raw)
+            return kafka.parse(raw, reading)
+        if envelope.is_kafka_event(raw):
+            return envelope.kafka_event(raw, reading)
         if raw.keys() >= _OF_SQS or raw.keys() >= _OF_SQS_API:
             return envelope.sqs(raw)
         if isinstance(raw.get("Messages"), list):

@@ -34,10 +34,11 @@ class MarkedError(Exception):
 class Document:
     """Plain values, and the line of each path: of its key in a mapping, of its item in a list."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, max_depth: int = MAX_DEPTH, max_scalar: int = MAX_SCALAR) -> None:
         self._lines: dict[Path, int] = {(): 1}
+        self._max_scalar = max_scalar
         try:
-            _check_events(text)
+            _check_events(text, max_depth)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             raise _syntax(error) from error
@@ -75,9 +76,9 @@ class Document:
             yield name, value
 
     def _scalar(self, node: Node) -> Any:
-        if len(node.value) > MAX_SCALAR:
+        if len(node.value) > self._max_scalar:
             raise MarkedError(
-                _line(node), f"a value of {len(node.value)} characters; write at most {MAX_SCALAR}"
+                _line(node), f"a value of {len(node.value)} characters; write at most {self._max_scalar}"
             )
         try:
             return self._constructor.construct_object(node)
@@ -93,15 +94,15 @@ class Document:
             ) from error
 
 
-def _check_events(text: str) -> None:
+def _check_events(text: str, max_depth: int) -> None:
     """Refuse aliases and deep nesting before anything is composed: composing is recursive."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise MarkedError(_line(event), f"alias *{event.anchor}: write it out; aliases are not supported")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise MarkedError(_line(event), f"nested deeper than {MAX_DEPTH}; rules are flat")
+        if depth > max_depth:
+            raise MarkedError(_line(event), f"nested deeper than {max_depth}; write it flat")
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> MarkedError:

@@ -120,16 +120,22 @@ def _records(found: dict[str, Any], carrier: Carrier, depth: int) -> Parsed:
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is not None and not dynamodb_streams.is_kinesis(found):
         return reader(found, depth)
-    if kind in _OF_KAFKA and isinstance(found.get("records"), dict):
-        return payload.each(_by_partition(found["records"]), lambda one, _: kafka.parse(one))
+    if is_kafka_event(found):
+        return kafka_event(found)
     if {"topic", "partition", "offset", "timestampType"} <= found.keys():
         return kafka.parse(found)
     return payload.read(found, carrier)
 
 
-def _by_partition(records: dict[str, Any]) -> list[Any]:
-    """The records of a whole event of Kafka's, which has a list a partition."""
-    return [one for listed in records.values() for one in (listed if isinstance(listed, list) else [listed])]
+def is_kafka_event(found: dict[str, Any]) -> bool:
+    """Whether *found* is a whole event of Kafka's."""
+    return found.get("eventSource") in _OF_KAFKA and isinstance(found.get("records"), dict)
+
+
+def kafka_event(found: dict[str, Any], reading: kafka.Reading = kafka.PLAIN) -> Parsed:
+    """Return what a whole event of Kafka's tells, which has a list a partition; raises as `sqs` does."""
+    lists = (listed if isinstance(listed, list) else [listed] for listed in found["records"].values())
+    return payload.each([one for listed in lists for one in listed], lambda one, _: kafka.parse(one, reading))
 
 
 def _notification(told: dict[str, Any], depth: int) -> Parsed:

@@ -23,6 +23,7 @@ from staleproof_pipeline.worker.process import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from staleproof_pipeline.bootstrap import Pipeline
     from staleproof_pipeline.consuming.feed import Feed
 
 SOURCES = ("redis-stream", "kafka", "dynamodb-streams")
@@ -131,7 +132,7 @@ def command(*, group: str | None, stream: str | None, stream_url: str | None, st
     observability = made(settings.region, service=SERVICE, samples=10)
     pipeline = bootstrap.pipeline(settings, observability=observability)
     stop = threading.Event()
-    feed = _feed(settings, choice, stop.wait)
+    feed = _feed(pipeline, choice, stop.wait)
     late = DeferralFeed(bootstrap.deferral_set(settings)) if settings.deferral_set else None
     worker = Worker(pipeline, feed, flush=observability.flush, attempts=attempts, stop=stop, late=late)
     with worker.signals(), _listening(health, worker) as server:
@@ -154,15 +155,15 @@ def _check(choice: Choice) -> None:
         raise click.UsageError("give one of --table and --stream-arn")
 
 
-def _feed(settings: Settings, choice: Choice, pause: Callable[[float], object]) -> Feed:
+def _feed(pipeline: Pipeline, choice: Choice, pause: Callable[[float], object]) -> Feed:
     from staleproof_pipeline.consuming import opening  # noqa: PLC0415 - after the command line was read
 
+    settings = pipeline.settings
     common: dict[str, Any] = {"count": choice.batch, "latest": choice.latest}
     if choice.source == "kafka":
         options = _options(choice.kafka_config)
-        return opening.kafka_feed(
-            settings, SYSTEM_CLOCK, servers=choice.servers, topics=choice.topics, options=options, **common
-        )
+        named: dict[str, Any] = {"servers": choice.servers, "topics": choice.topics, "options": options}
+        return opening.kafka_feed(settings, SYSTEM_CLOCK, reading=pipeline.reading, **named, **common)
     if choice.source == "dynamodb-streams":
         client = bootstrap.client("dynamodbstreams", settings.region)
         arn = choice.stream_arn or _latest_stream(settings, str(choice.table))

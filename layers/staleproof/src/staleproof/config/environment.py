@@ -30,6 +30,7 @@ ELSEWHERE = frozenset(
         "stream_group",
         "stream_idle",
         "kafka_tombstones",
+        "kafka_schemas",
         "peers",
         "bus",
         "journal_horizon",
