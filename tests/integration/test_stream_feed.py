@@ -24,7 +24,7 @@ from staleproof_pipeline.consuming.consumer import Consumed, Consumer
 from staleproof_pipeline.consuming.stream_line import StreamLine
 from staleproof_pipeline.dead_letter import MemoryDeadLetters
 from staleproof_pipeline.observer import NullObserver
-from staleproof_pipeline.report import Outcome, RecordOutcome
+from staleproof_pipeline.report import Outcome, RecordOutcome, Report
 from staleproof_pipeline.settings import Settings
 from tests.integration.debian_redis import DebianRedis
 
@@ -303,14 +303,45 @@ def test_consumers_that_left_are_forgotten_and_what_they_had_is_not(stand: Stand
     first = stand.feed("first", count=1)
     first.take(0)
     first.close()
+    assert consumers_of(stand) == {b"first": 1}
     second = stand.feed("second", count=1)
     stand.consumer(second).step(0, lambda: True)
     second.close()
 
-    names = {
-        each["name"]: each["pending"] for each in stand.client.xinfo_consumers(stand.stream, "staleproof")
-    }
-    assert names == {b"first": 1}
+    assert consumers_of(stand) == {b"first": 0}
+    assert stand.journal() == ["e1"]
+
+
+def consumers_of(stand: Stand) -> dict[bytes, int]:
+    """What each consumer of the group has in hand."""
+    told = stand.client.xinfo_consumers(stand.stream, "staleproof")
+    return {each["name"]: each["pending"] for each in told}
+
+
+def test_an_outage_over_many_runs_buries_nothing(stand: Stand) -> None:
+    """A run that ends because the cache is away gives back what it has: at once, and not counted as a delivery."""
+    stand.add(1, 2)
+    for _ in range(7):
+        feed = stand.feed(deliveries=3)
+        taken = feed.take(0)
+        assert (len(taken.records), len(taken.spent)) == (2, 0)
+        feed.settle(taken.records, [RecordOutcome(Outcome.FAILED, ProviderUnavailableError("away"))] * 2)
+        feed.close()
+
+    assert stand.drain(stand.feed(deliveries=3)).applied == 2
+    assert stand.letters.letters == []
+
+
+def test_a_gap_of_a_removed_group_is_found_again_after_a_death(stand: Stand) -> None:
+    """Who finds that the group is gone, and dies before it made up for it, leaves that to the others."""
+    first, second = stand.feed("first"), stand.feed("second")
+    stand.drain(first)
+    stand.drain(second)
+    stand.client.delete(stand.stream)
+    assert [each.records for each in first.take(0).gaps] == [0]
+
+    assert stand.drain(second).gaps == 1
+    assert "clear" in stand.journal()
 
 
 def test_a_wait_ends_when_something_comes(stand: Stand) -> None:
@@ -427,3 +458,32 @@ def test_credentials_that_were_rotated_are_fetched_anew(valkey_url: str) -> None
     with pytest.raises(ProviderRejectedError):
         line.ask(("PING",))
     assert credentials.told == 1
+
+
+class _Homeless:
+    """A feed whose own server is away while something is in hand: it cannot even say that it lives."""
+
+    def __init__(self, feed: StreamFeed) -> None:
+        self._feed = feed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._feed, name)
+
+    def keep(self) -> None:
+        raise ProviderUnavailableError("away")
+
+
+def test_a_consumer_lives_on_when_its_feed_cannot_keep(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache is away, and with it the ledger of the feed's leases: what is in hand is tried until it is applied."""
+    stand.add(1)
+    apply = stand.pipeline.invalidator.apply
+    outages = [ProviderUnavailableError("away")] * 3
+
+    def away(records: Any, *rest: Any) -> Report:
+        if outages:
+            return Report(records, [RecordOutcome(Outcome.FAILED, outages.pop())] * len(records))
+        return apply(records, *rest)
+
+    monkeypatch.setattr(stand.pipeline.invalidator, "apply", away)
+
+    assert stand.drain(_Homeless(stand.feed())).applied == 1

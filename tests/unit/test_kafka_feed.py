@@ -15,7 +15,8 @@ from kafka.errors import (
 from kafka.structs import TopicPartition
 
 from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
-from staleproof_pipeline.consuming.kafka_feed import KafkaFeed, translated
+from staleproof_pipeline.consuming.kafka_client import translated
+from staleproof_pipeline.consuming.kafka_feed import KafkaFeed
 from staleproof_pipeline.report import Outcome, RecordOutcome
 
 DONE = RecordOutcome(Outcome.APPLIED)
@@ -76,6 +77,9 @@ class Client:
 
     def beginning_offsets(self, partitions: Any) -> dict[Any, int]:
         return {each: self.begins[each] for each in partitions}
+
+    def end_offsets(self, partitions: Any) -> dict[Any, int]:
+        return {each: max([*(n + 1 for n in self.logs[each]), self.begins[each]]) for each in partitions}
 
     def position(self, partition: Any) -> int:
         return self.positions[partition]
@@ -202,6 +206,65 @@ def test_a_log_that_begins_behind_the_group_is_a_gap(client: Client) -> None:
 
     client.begins[ONE], client.logs[ONE] = 20, [20]
     assert [each.records for each in feed.take(0).gaps] == [9]
+
+
+def test_a_log_that_is_shorter_than_the_group_is_a_gap(client: Client) -> None:
+    """A topic that was made anew, or cut by an election: what the group had not read of the old one is lost."""
+    client.committed_offsets = {ONE: 50}
+    client.logs[ONE] = [0, 1]
+    feed = feed_of(client)
+    taken = feed.take(0)
+    assert [each.records for each in taken.gaps] == [0]
+    assert taken.records == []
+    assert step(feed) == [0, 1]
+
+    client.logs[ONE], client.positions[ONE] = [0], 0
+    assert [each.records for each in feed.take(0).gaps] == [0]
+
+
+def test_latest_skips_the_past_once_and_nothing_after_it(client: Client) -> None:
+    """A group without offsets begins with what comes; one whose offset is gone begins early, or it would skip more."""
+    client.logs[ONE] = [0, 1]
+    feed = KafkaFeed(lambda: client, ["t"], latest=True)
+    assert step(feed) == []
+    client.logs[ONE].append(2)
+    assert step(feed) == [2]
+
+    feed.close()
+    client.logs[ONE], client.begins[ONE] = [9, 10], 9
+    client.give(ONE)
+    again = KafkaFeed(lambda: client, ["t"], latest=True)
+    taken = again.take(0)
+    assert ([each.records for each in taken.gaps], offsets(taken.records)) == ([6], [9, 10])
+
+
+def test_what_was_paused_goes_on_although_the_broker_was_away(client: Client) -> None:
+    """A partition that stays paused would never be read again."""
+    client.logs[ONE] = [0]
+    feed = feed_of(client)
+    step(feed)
+
+    def away(**_: Any) -> Any:
+        raise KafkaTimeoutError("away")
+
+    poll, client.poll = client.poll, away  # type: ignore[method-assign, assignment]
+    with pytest.raises(ProviderUnavailableError):
+        feed.keep()
+    client.poll = poll  # type: ignore[method-assign]
+
+    assert client.stopped == set()
+
+
+def test_closing_never_raises(client: Client) -> None:
+    """Who ends has flushed nothing yet, and has other things to close."""
+    feed = feed_of(client)
+    feed.take(0)
+
+    def away(**_: Any) -> None:
+        raise KafkaTimeoutError("away")
+
+    client.close = away  # type: ignore[method-assign]
+    feed.close()
 
 
 def test_holes_are_no_gap(client: Client) -> None:

@@ -10,6 +10,7 @@ everything behind it. Who stops in the middle leaves the rest unacknowledged to 
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from staleproof.clock import SYSTEM_CLOCK
@@ -147,7 +148,10 @@ class Consumer:
             self._trouble(next((each for each in errors if isinstance(each, AWAY)), errors[0]))
             if not going():
                 return
-            self._feed.keep()
+            with suppress(
+                ProviderUnavailableError
+            ):  # whatever is away: what is in hand is tried again all the same
+                self._feed.keep()
             some = [records[at] for at in failed]
             attempts += 1
             if attempts > self._attempts and not any(_is_away(each) for each in errors):

@@ -10,18 +10,19 @@ partition arrives and when there is a hole.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from staleproof.clock import SYSTEM_CLOCK
-from staleproof.errors import ConfigurationError, ProviderRejectedError, ProviderUnavailableError
+from staleproof.errors import ProviderRejectedError, ProviderUnavailableError
 from staleproof_pipeline.consuming.feed import Gap, Progress, Taken
+from staleproof_pipeline.consuming.kafka_client import translated
 from staleproof_pipeline.mappings import KAFKA
 from staleproof_pipeline.report import Outcome
 from staleproof_pipeline.sources import kafka
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from staleproof.clock import Clock
     from staleproof_pipeline.report import RecordOutcome
@@ -37,6 +38,8 @@ class KafkaFeed:
         make: makes the client's consumer, of no topic yet.
         topics: what to subscribe to.
         count: records of a batch.
+        latest: where the group has never read, begin with what comes. The client itself begins early, always: what it
+            would skip of a log that was cut, nobody would miss.
         source: reads a record.
         clock: the source of time.
     """
@@ -47,6 +50,7 @@ class KafkaFeed:
         topics: Sequence[str],
         *,
         count: int = 500,
+        latest: bool = False,
         source: RecordSource = kafka.SOURCE,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -55,6 +59,7 @@ class KafkaFeed:
         self._make = make
         self._topics = list(topics)
         self._count = count
+        self._latest = latest
         self._clock = clock
         self._consumer: Any = None
         self._taken: list[tuple[Any, int]] = []
@@ -103,8 +108,10 @@ class KafkaFeed:
         with translated():
             assigned = self._consumer.assignment()
             self._consumer.pause(*assigned)
-            self._put_back(self._consumer.poll(timeout_ms=0))  # of partitions that arrived meanwhile
-            self._consumer.resume(*(self._consumer.assignment() & assigned))
+            try:
+                self._put_back(self._consumer.poll(timeout_ms=0))  # of partitions that arrived meanwhile
+            finally:  # what stays paused would never be read again
+                self._consumer.resume(*(self._consumer.assignment() & assigned))
 
     def _put_back(self, pages: Mapping[Any, Sequence[Any]]) -> None:
         for partition, page in pages.items():
@@ -125,8 +132,9 @@ class KafkaFeed:
         except (ProviderUnavailableError, ProviderRejectedError):
             pass  # whoever comes next does it again
         finally:
-            self._consumer.close(autocommit=False, timeout_ms=round(LEAVE_SECONDS * 1_000))
-            self._consumer = None
+            consumer, self._consumer = self._consumer, None
+            with suppress(Exception):  # the group notices by itself that a member is gone
+                consumer.close(autocommit=False, timeout_ms=round(LEAVE_SECONDS * 1_000))
 
     # --- the group ----------------------------------------------------------------------------------
 
@@ -134,20 +142,36 @@ class KafkaFeed:
         """Partitions arrived; the next `take` sees where they stand, for here nothing can be asked."""
         self._arrived.update(partitions)
 
-    def _stand(self, pages: Mapping[Any, Sequence[Any]]) -> None:
-        """See where partitions stand that arrived, and whether their logs still begin before that."""
+    def _stand(self, pages: dict[Any, Sequence[Any]]) -> None:
+        """See where partitions stand that arrived, and whether their logs still hold what is next."""
         arrived = list(self._arrived & self._consumer.assignment())
         beginnings = self._consumer.beginning_offsets(arrived) if arrived else {}
+        ends = self._consumer.end_offsets(arrived) if arrived else {}
         for partition in arrived:
             committed = self._consumer.committed(partition)
-            if committed is not None:
+            if committed is None:
+                self._begin(partition, ends[partition], pages)
+            elif committed > ends[partition]:
+                self._next[partition] = beginnings[partition]
+                self._tell_anew(partition, committed)
+                self._move(partition, beginnings[partition], pages)
+            else:
                 self._next[partition] = committed
                 self._tell_gap(partition, committed, beginnings[partition])
-            else:  # nobody has read it: remember where we begin, or a restart might begin later
-                page = pages.get(partition)
-                first = page[0].offset if page else self._consumer.position(partition)
-                self._next[partition] = self._owed[partition] = first
         self._arrived.clear()
+
+    def _begin(self, partition: Any, end: int, pages: dict[Any, Sequence[Any]]) -> None:
+        """Nobody has read *partition*: remember where we begin, or a restart might begin later."""
+        if self._latest:
+            self._move(partition, end, pages)
+        page = pages.get(partition)
+        first = page[0].offset if page else self._consumer.position(partition)
+        self._next[partition] = self._owed[partition] = first
+
+    def _move(self, partition: Any, offset: int, pages: dict[Any, Sequence[Any]]) -> None:
+        """Read from *offset* on; what was read elsewhere is dropped."""
+        pages.pop(partition, None)
+        self._consumer.seek(partition, offset)
 
     def revoked(self, partitions: Iterable[Any]) -> None:
         """Partitions go: commit what is owed for them, while we may."""
@@ -190,7 +214,9 @@ class KafkaFeed:
 
     def _look_for_hole(self, partition: Any, first: int) -> None:
         expected = self._next.get(partition)
-        if expected is not None and first > expected:
+        if expected is not None and first < expected:
+            self._tell_anew(partition, expected)
+        elif expected is not None and first > expected:
             self._tell_gap(partition, expected, self._consumer.beginning_offsets([partition])[partition])
 
     def _tell_gap(self, partition: Any, expected: int, beginning: int) -> None:
@@ -200,6 +226,10 @@ class KafkaFeed:
             )
             self._gaps.append(Gap(beginning - expected, f"{told}, and {expected} is next"))
             self._next[partition] = beginning
+
+    def _tell_anew(self, partition: Any, expected: int) -> None:
+        told = f"topic {partition.topic!r}, partition {partition.partition}: the log was cut, or made anew"
+        self._gaps.append(Gap(0, f"{told}, and {expected} was next"))
 
     def _seen(self, found: Sequence[Any]) -> Progress:
         ends = [(each, self._consumer.highwater(each)) for each in self._next]
@@ -225,55 +255,3 @@ def _listener(feed: KafkaFeed) -> Any:
             feed.lost(lost)
 
     return Listener()
-
-
-def translated() -> AbstractContextManager[None]:
-    """Return a block in which errors of the client become ours."""
-    from contextlib import contextmanager  # noqa: PLC0415
-
-    @contextmanager
-    def block() -> Iterator[None]:
-        from kafka import errors  # noqa: PLC0415
-
-        try:
-            yield
-        except errors.KafkaConfigurationError:
-            raise
-        except (errors.SaslAuthenticationFailedError, errors.AuthorizationError) as error:
-            raise ProviderRejectedError(
-                f"kafka refused: {error}; check credentials and access lists"
-            ) from error
-        except (errors.KafkaError, OSError) as error:
-            raise ProviderUnavailableError(f"kafka: {type(error).__name__}: {error}; retry") from error
-
-    return block()
-
-
-def consumer_of(servers: Sequence[str], group: str, *, latest: bool, options: dict[str, Any]) -> Any:
-    """Return the client's consumer; *options* are further ones of the client library.
-
-    Raises:
-        ConfigurationError: the extra is not installed, or an option is ours or unknown.
-        ProviderUnavailableError: no broker answers.
-    """
-    try:
-        from kafka import KafkaConsumer  # noqa: PLC0415
-        from kafka.errors import KafkaConfigurationError  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ConfigurationError("reading Kafka needs kafka-python; install staleproof[kafka]") from error
-    make: Any = KafkaConsumer
-    ours: dict[str, Any] = {
-        "bootstrap_servers": list(servers),
-        "group_id": group,
-        "enable_auto_commit": False,
-        "auto_offset_reset": "latest" if latest else "earliest",
-    }
-    if taken := sorted(ours.keys() & options.keys()):
-        raise ConfigurationError(f"{taken[0]} is set by the worker; leave it out of the Kafka options")
-    try:
-        with translated():
-            return make(
-                **{"isolation_level": "read_committed", "bootstrap_timeout_ms": 10_000, **options, **ours}
-            )
-    except (AssertionError, KafkaConfigurationError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"Kafka options: {error}") from error

@@ -40,7 +40,8 @@ def kafka_feed(
     reading: Reading,
 ) -> KafkaFeed:
     """Return the feed of Kafka topics, read as *reading* says; *options* are further ones of the client library."""
-    from staleproof_pipeline.consuming.kafka_feed import KafkaFeed, consumer_of  # noqa: PLC0415 - an extra
+    from staleproof_pipeline.consuming.kafka_client import consumer_of  # noqa: PLC0415 - an extra
+    from staleproof_pipeline.consuming.kafka_feed import KafkaFeed  # noqa: PLC0415
     from staleproof_pipeline.sources import kafka  # noqa: PLC0415
 
     return KafkaFeed(

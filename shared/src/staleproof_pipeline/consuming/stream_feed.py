@@ -4,7 +4,9 @@ Theory of operation. `take` first deals with what is pending under this consumer
 reconnection that may be entries whose delivery got lost on the way, and at intervals it takes over what others have had
 for longer than `idle`. An entry's deliveries are counted by the server. One that was delivered often without an answer
 may have killed its consumers: from `SUSPECT` deliveries on it is given alone, so that only it is counted further, and
-after `deliveries` it is spent. What was settled is acknowledged with the next exchange; a crash before it repeats.
+after `deliveries` it is spent. What was settled is acknowledged with the next exchange; a crash before it repeats. Who
+leaves with something in hand, because a cache or a queue was away, gives it back: nobody died of it, so it counts as
+never delivered, and others may have it at once.
 """
 
 from __future__ import annotations
@@ -71,8 +73,10 @@ class StreamFeed:
         self._latest = latest
         self._clock = clock
         self._done: list[bytes] = []
+        self._hand: list[bytes] = []
         self._gap: Read | None = None
         self._ghosts: list[bytes] = []
+        self._removed = False
         self._known = False
         self._recovered = -1
         self._claim_at = 0.0
@@ -82,9 +86,11 @@ class StreamFeed:
     def take(self, wait: float) -> Taken:
         """See `Feed.take`."""
         try:
-            return self._recover() or self._fresh(wait)
+            taken = self._recover() or self._fresh(wait)
         except NoGroupError:
             return self._restored()
+        self._hand = [each["id"].encode() for each in taken.records]
+        return taken
 
     def settle(self, records: Sequence[Any], outcomes: Sequence[RecordOutcome]) -> None:
         """See `Feed.settle`."""
@@ -93,9 +99,13 @@ class StreamFeed:
             for each, outcome in zip(records, outcomes, strict=True)
             if outcome.outcome is not Outcome.FAILED
         ]
+        self._hand = list(set(self._hand) - set(self._done))
 
     def closed_gaps(self) -> None:
         """See `Feed.closed_gaps`."""
+        if self._removed:
+            self._group.create()
+            self._removed = False
         if self._gap is not None:
             self._group.count(self._gap.place, self._gap.removed + len(self._gap.entries))
             self._gap = None
@@ -115,6 +125,7 @@ class StreamFeed:
         try:
             self._group.acknowledge(self._done)
             self._done = []
+            self._group.give_back(self._hand, self._idle_ms)
             self._group.leave()
         except Exception:  # noqa: BLE001, S110 - what is not acknowledged is taken over, and repeats
             pass
@@ -149,9 +160,12 @@ class StreamFeed:
         return found
 
     def _restored(self) -> Taken:
-        """The group was there and is gone: make it anew, from the beginning, and say that something may be lost."""
-        self._done, self._ghosts = [], []
-        self._group.create()
+        """The group was there and is gone: say that something may be lost, and make it anew, from the beginning.
+
+        It is made after the gap was closed: who dies in between leaves it to others to find.
+        """
+        self._done, self._hand, self._ghosts, self._gap = [], [], [], None
+        self._removed = True
         return Taken(gaps=[Gap(0, f"{self._name} or its group was removed, with what nobody had read")])
 
     # --- what was left ------------------------------------------------------------------------------

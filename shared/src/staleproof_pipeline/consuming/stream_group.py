@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ACK_TOGETHER = 1_000
 """Ids of one XACK: a server of ElastiCache Serverless takes 3,999 arguments."""
 
+MOST_PENDING = 10_000
+"""Entries that one consumer may have in hand: its largest batch."""
+
 FORGET_AFTER_MS = 3_600_000
 """A consumer that has nothing and has not been seen for an hour is forgotten."""
 
@@ -165,6 +168,16 @@ class StreamGroup:
         (reply,) = self._line.ask(("XCLAIM", stream, group, consumer, 0, *ids))
         self._check([reply])
         return entries(reply)
+
+    def give_back(self, ids: Sequence[bytes], idle_ms: int) -> None:
+        """Let others take *ids* over at once, those that this consumer still has, as if nobody had taken them yet."""
+        ours = {each.id for each in self.pending(MOST_PENDING)} if ids else set()
+        stream, group, consumer = self.address
+        for at in range(0, len(ids), ACK_TOGETHER):
+            some = [each for each in ids[at : at + ACK_TOGETHER] if each in ours]
+            if some:
+                claiming = ("XCLAIM", stream, group, consumer, 0, *some, "IDLE", idle_ms + 1, "RETRYCOUNT", 0)
+                self._check(self._line.ask((*claiming, "JUSTID")))
 
     def existing(self, ids: Sequence[bytes]) -> list[Entry]:
         """Return those of *ids* that are in the stream; this is no delivery."""

@@ -47,14 +47,14 @@ def read(
         ConfigurationError: no broker is known, or the extra `kafka` is not installed.
         ProviderUnavailableError: retry.
     """
-    from staleproof_pipeline.consuming.kafka_feed import consumer_of, translated  # noqa: PLC0415 - an extra
+    from staleproof_pipeline.consuming.kafka_client import consumer_of, translated  # noqa: PLC0415 - an extra
 
     brokers = tuple(servers) or batch.servers
     if not brokers:
         raise ConfigurationError(
             f"{batch.arn or 'kafka'}: the batch names no broker; give --bootstrap host:port"
         )
-    consumer = consumer_of(brokers, GROUP, latest=False, options=options)
+    consumer = consumer_of(brokers, GROUP, options=options)
     try:
         with translated():
             found = [record for place in batch.ranges for record in _records(consumer, batch, place)]
