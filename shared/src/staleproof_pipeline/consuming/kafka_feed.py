@@ -153,7 +153,7 @@ class KafkaFeed:
                 self._begin(partition, ends[partition], pages)
             elif committed > ends[partition]:
                 self._next[partition] = beginnings[partition]
-                self._tell_anew(partition, committed)
+                self._gaps.append(_cut(partition, committed))
                 self._move(partition, beginnings[partition], pages)
             else:
                 self._next[partition] = committed
@@ -215,21 +215,14 @@ class KafkaFeed:
     def _look_for_hole(self, partition: Any, first: int) -> None:
         expected = self._next.get(partition)
         if expected is not None and first < expected:
-            self._tell_anew(partition, expected)
+            self._gaps.append(_cut(partition, expected))
         elif expected is not None and first > expected:
             self._tell_gap(partition, expected, self._consumer.beginning_offsets([partition])[partition])
 
     def _tell_gap(self, partition: Any, expected: int, beginning: int) -> None:
         if beginning > expected:
-            told = (
-                f"topic {partition.topic!r}, partition {partition.partition}: the log begins at {beginning}"
-            )
-            self._gaps.append(Gap(beginning - expected, f"{told}, and {expected} is next"))
+            self._gaps.append(_trimmed(partition, expected, beginning))
             self._next[partition] = beginning
-
-    def _tell_anew(self, partition: Any, expected: int) -> None:
-        told = f"topic {partition.topic!r}, partition {partition.partition}: the log was cut, or made anew"
-        self._gaps.append(Gap(0, f"{told}, and {expected} was next"))
 
     def _seen(self, found: Sequence[Any]) -> Progress:
         ends = [(each, self._consumer.highwater(each)) for each in self._next]
@@ -237,6 +230,16 @@ class KafkaFeed:
         known = [max(0, end - places[each]) for each, end in ends if end is not None]
         age = max(0, round(self._clock.wall() * 1_000) - found[-1].timestamp) if found else 0
         return Progress(sum(known) if known else None, len(found), age)
+
+
+def _trimmed(partition: Any, expected: int, beginning: int) -> Gap:
+    told = f"topic {partition.topic!r}, partition {partition.partition}: the log begins at {beginning}"
+    return Gap(beginning - expected, f"{told}, and {expected} is next")
+
+
+def _cut(partition: Any, expected: int) -> Gap:
+    told = f"topic {partition.topic!r}, partition {partition.partition}: the log was cut, or made anew"
+    return Gap(0, f"{told}, and {expected} was next")
 
 
 def _listener(feed: KafkaFeed) -> Any:
