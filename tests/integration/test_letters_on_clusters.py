@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,3 +90,25 @@ def test_a_node_that_is_away_is_told() -> None:
     assert "STALEPROOF_DEFERRAL_SET" in str(error)
     with pytest.raises(ProviderUnavailableError):
         held.due(1)
+
+
+@pytest.mark.parametrize("ahead", [-3_600.0, 3_600.0])
+def test_a_workers_clock_says_nothing_of_when_it_is_due(
+    cluster: ValkeyCluster, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    """Clocks differ: an edge of a window that is applied too early would stand for changes that come after it."""
+    key = f"deferred-{ahead}"
+    settings = Settings(
+        cache_url=address(cluster), namespace="n", region="eu-west-1", deferral_set=key, timeout=5.0
+    )
+    held = bootstrap.deferral_set(settings)
+    wrong = time.time() + ahead
+    monkeypatch.setattr(time, "time", lambda: wrong)
+    one, other = (
+        Invalidation(id=f"i{each}", origin="eu-west-1", namespace="n", tags=("a",)) for each in (1, 2)
+    )
+    assert held.defer([Deferred(one, 60_000), Deferred(other, 1)]) == [None] * 2
+    monkeypatch.undo()
+
+    wait_until(lambda: len(held.due(10)) == 1, "one is due")
+    held.close()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from local.supervisor import Supervisor
 from local.valkey import Valkey
 from staleproof.cli.program import program
 from staleproof.providers.redis import RedisProvider
+from staleproof_pipeline.worker import health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -271,3 +275,61 @@ def test_wrong_kafka_options_are_told(
 
     assert ran.exit_code == 2
     assert told in ran.output
+
+
+def well() -> health.Health:
+    return health.Health(True, True, {})
+
+
+def test_slow_questions_hold_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many drip, so many threads at most, each for so long; then whoever asks is answered."""
+    monkeypatch.setattr(health, "PATIENCE", 0.3)
+    before = threading.active_count()
+    with health.HealthServer(well, "127.0.0.1", 0) as server:
+        host, port = server.address.split(":")
+        dripping = [socket.create_connection((host, int(port))) for _ in range(3 * health.MOST)]
+        for each in dripping:
+            each.sendall(b"GET /live HTTP/1.1\r\nX-Slow: ")
+        assert threading.active_count() - before <= 2 * health.MOST + 1
+
+        def drip() -> bool:
+            for each in dripping:
+                try:
+                    each.sendall(b"a")
+                except OSError:
+                    continue
+            return threading.active_count() - before <= 1
+
+        wait_until(drip, "all of them are cut off")
+        with urllib.request.urlopen(f"http://{server.address}/live", timeout=10) as answer:
+            assert (answer.status, answer.headers["Server"].strip()) == (200, "staleproof")
+    for each in dripping:
+        each.close()
+
+
+def test_clients_that_go_away_fill_no_log(capfd: pytest.CaptureFixture[str]) -> None:
+    """A reset in the middle of a question, and what is no HTTP, are no news."""
+    with health.HealthServer(well, "127.0.0.1", 0) as server:
+        host, port = server.address.split(":")
+        for sent in (
+            b"GET /li",
+            b"\x16\x03\x01\r\n\r\n",
+            b"GET /live HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+        ):
+            client = socket.create_connection((host, int(port)))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(sent)
+            client.close()
+        with urllib.request.urlopen(f"http://{server.address}/ready", timeout=10) as answer:
+            assert answer.status == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_health_listens_on_ipv6_too() -> None:
+    """In brackets, as in a URL."""
+    try:
+        server = health.HealthServer(well, "[::1]", 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server, urllib.request.urlopen(f"http://{server.address}/live", timeout=10) as answer:
+        assert answer.status == 200

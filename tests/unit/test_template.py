@@ -163,6 +163,55 @@ def test_a_function_may_do_only_what_it_does() -> None:
     assert actions["ReplicationRuleRole"] == {"events:PutEvents"}
 
 
+# What AWS's own policies for these mappings hold (AWSLambdaMSKExecutionRole and its like), beside logs.
+NEEDED = {
+    "InvalidateFromKafka": {
+        "kafka:DescribeClusterV2",
+        "kafka:GetBootstrapBrokers",
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeVpcs",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeSecurityGroups",
+        "kafka-cluster:Connect",
+        "kafka-cluster:DescribeClusterDynamicConfiguration",
+        "kafka-cluster:DescribeTopic",
+        "kafka-cluster:ReadData",
+        "kafka-cluster:DescribeGroup",
+        "kafka-cluster:AlterGroup",
+    },
+    "InvalidateFromTable": {
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+    },
+    "InvalidateFromKinesis": {
+        "kinesis:DescribeStream",
+        "kinesis:DescribeStreamSummary",
+        "kinesis:GetRecords",
+        "kinesis:GetShardIterator",
+        "kinesis:ListShards",
+    },
+    "InvalidateFromQueue": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+    "InvalidateDeferred": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_role_has_what_its_mapping_needs(name: str) -> None:
+    """Lambda refuses to create a mapping whose function's role lacks one of them."""
+    role = RESOURCES[f"{name}Role"]["Properties"]
+    assert NEEDED[name] <= {action for each in statements(role) for action in each["Action"]}
+
+
+def test_a_message_that_is_being_applied_is_nobody_elses() -> None:
+    """A queue of ours hides its messages for six times the function's time, as AWS asks."""
+    seconds = RESOURCES["InvalidateDeferred"]["Properties"].get("Timeout", GLOBALS["Timeout"])
+    assert RESOURCES["DeferralQueue"]["Properties"]["VisibilityTimeout"] >= 6 * seconds
+
+
 def test_own_invalidations_leave_and_foreign_ones_come_in() -> None:
     """The two rules share the events of our source out by origin, so that none goes round in a circle."""
     leaving = RESOURCES["ReplicationRule"]["Properties"]["EventPattern"]

@@ -6,18 +6,28 @@
 =========  ==========================================================================================
 
 Both answer with the same JSON object: source, error, seconds since the last progress, backlog, pending, counts.
+
+Whoever can connect may ask, so nobody may hold anything: at most `MOST` connections at once, the others are closed; one
+question a connection, which ends after `PATIENCE` seconds however slowly it drips; and nothing is written to the log.
 """
 
 from __future__ import annotations
 
 import json
+import socket
+import socketserver
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
+
+
+MOST = 32
+PATIENCE = 5.0
 
 
 class Health(NamedTuple):
@@ -47,11 +57,12 @@ class HealthServer:
     """
 
     def __init__(self, look: Callable[[], Health], host: str, port: int) -> None:
-        self._server = ThreadingHTTPServer((host, port), _handler(look))
-        self._server.daemon_threads = True
+        host = host.strip("[]")
+        server = _SixServer if ":" in host else _Server
+        self._server = server((host, port), _handler(look))
         self._thread = threading.Thread(target=self._server.serve_forever, args=[0.1], daemon=True)
         bound = self._server.server_address
-        self.address = f"{host}:{bound[1]}"
+        self.address = f"[{host}]:{bound[1]}" if ":" in host else f"{host}:{bound[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -63,9 +74,56 @@ class HealthServer:
         self._thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 4 * MOST
+
+    def __init__(self, *arguments: Any) -> None:
+        self._room = threading.BoundedSemaphore(MOST)
+        super().__init__(*arguments)
+
+    def server_bind(self) -> None:
+        """Bind, and ask no name server who we are, as the standard library does: it may be silent for long."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was to be had
+            self._room.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        end = threading.Timer(PATIENCE, _cut, [request])
+        end.daemon = True
+        end.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news, and no client may fill the log."""
+
+
+class _SixServer(_Server):
+    address_family = socket.AF_INET6
+
+
+def _cut(request: socket.socket) -> None:
+    with suppress(OSError):  # it is closed already
+        request.shutdown(socket.SHUT_RDWR)
+
+
 def _handler(look: Callable[[], Health]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = 5
+        timeout = PATIENCE
+        server_version, sys_version = "staleproof", ""
 
         def do_GET(self) -> None:
             health = look()
