@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from staleproof.aws import kafka_iam
 from staleproof.errors import ConfigurationError, ProviderRejectedError, ProviderUnavailableError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def translated() -> Iterator[None]:
 
 
 def consumer_of(servers: Sequence[str], group: str, *, options: dict[str, Any]) -> Any:
-    """Return the client's consumer; *options* are further ones of the client library.
+    """Return the client's consumer; *options* are further ones of the client, and those of `aws.kafka_iam`.
 
     Raises:
         ConfigurationError: the extra is not installed, or an option is ours or unknown.
@@ -39,6 +40,7 @@ def consumer_of(servers: Sequence[str], group: str, *, options: dict[str, Any]) 
     except ModuleNotFoundError as error:
         raise ConfigurationError("reading Kafka needs kafka-python; install staleproof[kafka]") from error
     make: Any = KafkaConsumer
+    options = kafka_iam.resolved(servers, options)
     ours: dict[str, Any] = {
         "bootstrap_servers": list(servers),
         "group_id": group,

@@ -2,7 +2,7 @@
 
     eventbridge://BUS?region=eu-west-1              a bus; also eventbridge:ARN
     redis://HOST:6379/0?stream=NAME                 a stream; rediss:// for TLS, cluster=true for a cluster
-    kafka://HOST:9092,HOST:9092/TOPIC               a topic
+    kafka://HOST:9092,HOST:9092/TOPIC               a topic; ?iam=true for MSK with IAM access control
     dynamodb://TABLE?region=eu-west-1               an outbox table; also dynamodb:ARN
     memory://                                       a list in this process
     null://                                         nowhere

@@ -33,8 +33,9 @@ class KafkaPublisher(BlockingPublisher):
         topic: the topic.
         timeout: seconds within which a record is acknowledged, or fails.
         producer: makes the producer of the options; that of kafka-python by default.
-        options: further options of kafka-python's producer: `security_protocol="SASL_SSL"`,
-            `sasl_mechanism="AWS_MSK_IAM"` or `"SCRAM-SHA-512"`, `ssl_cafile`, `compression_type` and the rest.
+        options: `iam=True` for a cluster with IAM access control, and its `region` if no broker's name tells it; and
+            options of kafka-python's producer: `security_protocol="SASL_SSL"`, `sasl_mechanism="SCRAM-SHA-512"`,
+            `ssl_cafile`, `compression_type` and the rest.
 
     Raises:
         ConfigurationError: a server, the topic or an option cannot be, or the extra is not installed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from staleproof.aws import kafka_iam
 from staleproof.errors import ConfigurationError
 from staleproof.publishers.figures import seconds, whole
 
@@ -30,7 +31,8 @@ def producer_options(servers: Sequence[str], timeout: float, given: Mapping[str,
     Args:
         servers: `host:port` of some brokers.
         timeout: seconds within which a record is acknowledged, or fails.
-        given: the caller's options of the client library, such as `security_protocol` and `sasl_mechanism`.
+        given: the caller's options of the client library, such as `security_protocol` and `sasl_mechanism`; and those
+            of `staleproof.aws.kafka_iam`.
 
     Raises:
         ConfigurationError: an option is ours, or a figure is out of range.
@@ -53,4 +55,4 @@ def producer_options(servers: Sequence[str], timeout: float, given: Mapping[str,
         "max_block_ms": milliseconds,
         "bootstrap_timeout_ms": milliseconds,
     }
-    return {**bounds, **given, **KEPT, "bootstrap_servers": list(servers)}
+    return {**bounds, **kafka_iam.resolved(servers, given), **KEPT, "bootstrap_servers": list(servers)}
