@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staleproof.cli.program import program
-from staleproof.errors import ConfigurationError
+from staleproof.errors import ConfigurationError, MalformedEventError
 from staleproof_pipeline import bootstrap, kafka_reading
 from staleproof_pipeline.change import ChangeEvent
 from staleproof_pipeline.dead_letter import MemoryDeadLetters
@@ -118,6 +119,20 @@ def test_a_place_that_names_no_object_is_told() -> None:
     """By the variable, the value and the fix."""
     with pytest.raises(ConfigurationError, match="STALEPROOF_KAFKA_SCHEMAS='s3://b' names no object; write"):
         kafka_reading.reading(settings("s3://b"), no_client)
+
+
+def test_a_topic_may_change_from_json_to_avro() -> None:
+    """While some producers write JSON still, both are read; what is neither is malformed."""
+    reading = kafka.Reading(subjects.loads(json.dumps(SCHEMAS), "f"))
+    plain = {**record(1, "a1"), "value": b64encode(b'{"id": "a1", "price": 5}').decode()}
+    broken = {**plain, "value": b64encode(b'{"id": "a1", ').decode()}
+
+    for each in (plain, record(2, "a1")):
+        change = kafka.parse(each, reading)
+        assert isinstance(change, ChangeEvent)
+        assert change.new == {"id": "a1", "price": 5}
+    with pytest.raises(MalformedEventError, match="Avro"):
+        kafka.parse(broken, reading)
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------

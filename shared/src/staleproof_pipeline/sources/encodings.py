@@ -5,7 +5,7 @@
 `03`, compression, UUID  AWS Glue's wire format, likewise
 `C3 01`, 8 bytes         Avro's single-object encoding: the fingerprint of a schema
 `Obj 01`                 Avro's object container, which carries its schema
-everything else          JSON; or bare Avro, where a schema is configured
+everything else          JSON; where a schema is configured, a JSON object all the same, or bare Avro
 =======================  ============================================================================================
 
 No registry is asked: a schema that a record only names must be configured.
@@ -44,7 +44,7 @@ def documents(raw: bytes, schema: Schema | None, path: str) -> list[Any]:
         return avro.container(raw)
     if raw.startswith(_FRAMES):
         return [_framed(raw, schema, path)]
-    return [document(raw, path) if schema is None else schema.value(raw)]
+    return [document(raw, path) if schema is None else _bare(raw, schema, path)]
 
 
 def key(raw: bytes, schema: Schema | None) -> Any:
@@ -55,6 +55,16 @@ def key(raw: bytes, schema: Schema | None) -> Any:
         return document(raw, "key")
     except EventError:
         return raw.decode(errors="backslashreplace")
+
+
+def _bare(raw: bytes, schema: Schema, path: str) -> Any:
+    """Avro without a frame; or JSON, where only some of a topic's producers write Avro by now."""
+    if raw.startswith(b"{"):
+        try:
+            return document(raw, path)
+        except EventError:
+            pass  # Avro may begin with the same byte, and is no JSON to its end
+    return schema.value(raw)
 
 
 def _framed(raw: bytes, schema: Schema | None, path: str) -> Any:
