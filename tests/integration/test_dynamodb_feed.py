@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from redis import Redis
 
 from local.conditions import wait_until
 from staleproof import aws
@@ -100,13 +101,13 @@ class Stand:
 
     def __init__(self, url: str, name: str) -> None:
         self.api = Streams()
-        self._url, self._name = url, name
+        self._url, self.name = url, name
         self._lines: list[StreamLine] = []
 
     def ledger(self, worker: str = "w", lease: float = 30.0) -> ShardLedger:
-        line = StreamLine(lambda: aws.connections(self._url, timeout=1.0), keys(self._name)[0], 2.0)
+        line = StreamLine(lambda: aws.connections(self._url, timeout=1.0), keys(self.name)[0], 2.0)
         self._lines.append(line)
-        return ShardLedger(line, self._name, worker, lease=lease)
+        return ShardLedger(line, self.name, worker, lease=lease)
 
     def feed(self, worker: str = "w", **options: Any) -> DynamoDbFeed:
         return DynamoDbFeed(StreamApi(self.api, ARN), self.ledger(worker), pause=lambda _: None, **options)
@@ -231,6 +232,27 @@ def test_latest_is_latest_once(stand: Stand) -> None:
     stand.api.shards["s"]["numbers"].append(4)
 
     assert 4 in everything(stand.feed("other", latest=True)) + everything(first)
+
+
+def test_a_ledger_that_is_lost_skips_nothing(stand: Stand, valkey_url: str) -> None:
+    """Its server came back empty, also where a group begins with what comes: it goes on from where it was."""
+    stand.api.shard("s", 1, 2)
+    feed = stand.feed(latest=True)
+    assert step(feed) == []
+    stand.api.shards["s"]["numbers"].append(3)
+    assert step(feed) == [3]
+    with Redis.from_url(valkey_url) as client:
+        client.delete(*keys(stand.name)[:2])
+    stand.api.error = EndpointConnectionError(endpoint_url="x")
+    with pytest.raises(ProviderUnavailableError):
+        feed.take(0)
+    stand.api.error = None
+    stand.api.shards["s"]["numbers"].append(4)
+
+    assert 4 in everything(feed, 2)
+    feed.close()
+    stand.api.shards["s"]["numbers"].append(5)
+    assert 5 in everything(stand.feed("other", latest=True), 2)
 
 
 def test_workers_share_the_shards(stand: Stand) -> None:

@@ -197,6 +197,11 @@ def test_a_killed_worker_is_taken_over(stand: Stand) -> None:
         (["--source", "redis-stream"], {"STALEPROOF_NAMESPACE": ""}, "STALEPROOF_NAMESPACE is not set"),
         (["--source", "redis-stream", "--stream-url", "ftp://u:secret@h"], {}, "the scheme must be one of"),
         (["--source", "cassandra"], {}, "is not one of"),
+        (
+            ["--source", "redis-stream", "--topic", "t"],
+            {},
+            "--topic is of --source kafka, not of redis-stream",
+        ),
     ],
 )
 def test_what_is_configured_wrongly_is_told(

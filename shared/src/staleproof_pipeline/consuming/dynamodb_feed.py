@@ -148,7 +148,14 @@ class DynamoDbFeed:
     def _discovered(self) -> list[Gap]:
         self._listed = self._api.shards()
         stored = self._ledger.marks()
-        if not stored and self._latest:
+        if (
+            not stored and self._marks
+        ):  # the ledger was lost: we know how far we have come, and nothing is to be skipped
+            self._owed = {
+                **{each: self._marks[each] for each in self._held if each in self._marks},
+                **self._owed,
+            }
+        elif not stored and self._latest:
             self._ledger.mark(lineage.first_marks(self._listed))
             stored = self._ledger.marks()
             self._newest = {each.id for each in self._listed if not each.closed}

@@ -151,6 +151,20 @@ def _check(choice: Choice) -> None:
     for option, given in needed.get(choice.source, {}).items():
         if not given:
             raise click.UsageError(f"--source {choice.source} needs {option}")
+    foreign: dict[str, dict[str, Any]] = {
+        "kafka": {
+            "--topic": choice.topics,
+            "--bootstrap": choice.servers,
+            "--kafka-config": choice.kafka_config,
+        },
+        "dynamodb-streams": {"--table": choice.table, "--stream-arn": choice.stream_arn},
+    }
+    for source, options in foreign.items():
+        for option, given in options.items():
+            if given and source != choice.source:
+                raise click.UsageError(
+                    f"{option} is of --source {source}, not of {choice.source}; leave it out"
+                )
     if choice.table and choice.stream_arn:
         raise click.UsageError("give one of --table and --stream-arn")
 
