@@ -72,13 +72,14 @@ class Script:
 
     async def send_async(self, messages: list[Change]) -> Any:
         """Send *messages* from asyncio."""
+        stand = self
 
         async def sleep(seconds: float) -> None:
             self.slept.append(seconds)
 
         class Awaited:
-            async def put_events(_, **given: Any) -> Any:  # noqa: N805
-                return self.client.put_events(**given)
+            async def put_events(self, **given: Any) -> Any:
+                return stand.client.put_events(**given)
 
         @asynccontextmanager
         async def client() -> AsyncIterator[Any]:

@@ -31,8 +31,9 @@ def seconds(value: Duration, field: str) -> float:
         ConfigurationError: it is negative, longer than `LONGEST`, or unreadable; *field* names it in the message.
     """
     number: object = _parse(value) if isinstance(value, str) else value
-    if hasattr(number, "total_seconds"):  # a timedelta, whose import a cold start would pay for
-        number = number.total_seconds()
+    in_seconds = getattr(number, "total_seconds", None)  # a timedelta's, whose import a cold start would pay for
+    if in_seconds is not None:
+        number = in_seconds()
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
         raise ConfigurationError(
             f"{field}={value!r} is no duration; write seconds, or '250ms', '10m', '1h30m', '2d'"
