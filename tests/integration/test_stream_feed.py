@@ -237,6 +237,22 @@ def test_entries_trimmed_unread_are_a_gap(stand: Stand) -> None:
     assert stand.drain().gaps == 0
 
 
+def test_a_gap_outlives_its_finder(stand: Stand) -> None:
+    """Who finds that entries were trimmed, and is killed before it made up for them, leaves the gap to the next."""
+    feed = stand.feed()
+    stand.drain(feed)
+    stand.add(*range(20))
+    stand.client.xtrim(stand.stream, maxlen=15, approximate=False)
+    assert [each.records for each in stand.feed("killed").take(0).gaps] == [5]
+    time.sleep(IDLE * 1.2)
+
+    done = stand.drain(stand.feed("next"))
+
+    assert (done.applied, done.gaps) == (15, 1)
+    assert stand.observer.records == [5]
+    assert "clear" in stand.journal()
+
+
 def test_trimming_what_was_read_is_no_gap(stand: Stand) -> None:
     """A stream is a transport: what everybody has read may go."""
     for round_ in range(5):

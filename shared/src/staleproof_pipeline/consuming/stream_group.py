@@ -3,10 +3,11 @@
 Theory of operation. Whatever is read stays pending, with its consumer's name, until it is acknowledged; so a consumer
 that dies leaves it to others (`pending`, `claim`). Two things can take an entry away unread: the producer trims the
 stream below what was delivered, and the key, or the group, goes with a flush or a failover. Both are gaps: changes are
-lost that nobody can name. The first is seen by counting, in the same transaction as every read: the server counts what
-was ever added (`entries-added`), what there is (`length`) and what the group has read (`entries-read`), and trimming
-takes from the beginning; so something unread is gone exactly if more is gone than was read. After a gap was made up
-for, `count` corrects the group's counter, if nobody has read meanwhile.
+lost that nobody can name. The first is seen by counting, in the same step as every read: the server counts what was
+ever added (`entries-added`), what there is (`length`) and what the group has read (`entries-read`), and trimming takes
+from the beginning; so something unread is gone exactly if more is gone than was read. Then nothing is read, since a
+read would move the counter, and nobody would find the gap again if its finder died. After it was made up for, `count`
+corrects the counter, if nobody has read meanwhile.
 """
 
 from __future__ import annotations
@@ -31,6 +32,22 @@ MOST_PENDING = 10_000
 FORGET_AFTER_MS = 3_600_000
 """A consumer that has nothing and has not been seen for an hour is forgotten."""
 
+_READ = """
+local stream, groups = redis.call('XINFO', 'STREAM', KEYS[1]), redis.call('XINFO', 'GROUPS', KEYS[1])
+local added, length, read = 0, 0, nil
+for at = 1, #stream, 2 do
+  if stream[at] == 'entries-added' then added = stream[at + 1] end
+  if stream[at] == 'length' then length = stream[at + 1] end
+end
+for _, group in ipairs(groups) do
+  local told = {}
+  for at = 1, #group, 2 do told[group[at]] = group[at + 1] end
+  if told['name'] == ARGV[1] then read = told['entries-read'] end
+end
+if read and added - length > read then return {stream, groups, false} end
+local options = {'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>'}
+return {stream, groups, redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], unpack(options))}
+"""
 # The group's counter, if its place is still that which the counting was about.
 _COUNT = """
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
@@ -105,22 +122,12 @@ class StreamGroup:
         return True
 
     def read(self, count: int, done: Sequence[bytes] = ()) -> Read:
-        """Acknowledge *done*, and take at most *count* new entries."""
+        """Acknowledge *done*, and take at most *count* new entries; none if some are lost."""
         stream, group, consumer = self.address
         acks = self._acks(done)
-        replies = self._line.ask(
-            *acks,
-            ("MULTI",),
-            ("XINFO", "STREAM", stream),
-            ("XINFO", "GROUPS", stream),
-            ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "STREAMS", stream, ">"),
-            ("EXEC",),
-        )
-        self._check(replies[: len(acks)])
-        executed = replies[-1]
-        self._check([executed])
-        self._check(executed)
-        return Read.of(executed, group)
+        replies = self._line.ask(*acks, ("EVAL", _READ, 1, stream, group, consumer, count))
+        self._check(replies)
+        return Read.of(replies[-1], group)
 
     def await_new(self, after: bytes, seconds: float) -> None:
         """Return when there is an entry behind *after*, or when time is up."""

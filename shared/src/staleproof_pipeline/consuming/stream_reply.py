@@ -43,7 +43,7 @@ class Read(NamedTuple):
 
     @classmethod
     def of(cls, replies: Sequence[Any], group: bytes) -> Read:
-        """Read the replies to XINFO STREAM, XINFO GROUPS and XREADGROUP, of one transaction."""
+        """Read the replies to XINFO STREAM, XINFO GROUPS and XREADGROUP, of one step."""
         stream, groups, taken = replies
         facts = table(stream)
         ours = next((each for each in map(table, groups) if each[b"name"] == group), {})
