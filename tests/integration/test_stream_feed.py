@@ -253,6 +253,20 @@ def test_a_gap_outlives_its_finder(stand: Stand) -> None:
     assert "clear" in stand.journal()
 
 
+def test_ghosts_outlive_their_finder(stand: Stand) -> None:
+    """Entries that were trimmed in a dead consumer's hand are found again, if their finder is killed as well."""
+    stand.add(*range(6))
+    die_with(stand)
+    stand.client.xtrim(stand.stream, maxlen=4, approximate=False)
+    for name in ("killed", "killed too"):
+        assert [each.records for each in stand.feed(name).take(0).gaps] == [2]
+        time.sleep(IDLE * 1.2)
+
+    done = stand.drain(stand.feed("next"))
+
+    assert (done.applied, done.gaps, stand.pending()) == (4, 1, 0)
+
+
 def test_trimming_what_was_read_is_no_gap(stand: Stand) -> None:
     """A stream is a transport: what everybody has read may go."""
     for round_ in range(5):

@@ -179,6 +179,10 @@ class StreamFeed:
         abandoned = self._group.abandoned(self._idle_ms, self._count, done)
         if abandoned:
             self._living(abandoned)
+            if (
+                self._ghosts
+            ):  # before they are taken over, which forgets them: who dies now leaves them to be found
+                return Taken(gaps=[self._trimmed(self._ghosts)])
             late = self._group.take_over(self._idle_ms, self._count)
             if late:  # trimmed since they were looked at
                 return Taken(gaps=[self._trimmed(late)])

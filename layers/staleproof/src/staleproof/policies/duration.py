@@ -31,7 +31,8 @@ def seconds(value: Duration, field: str) -> float:
         ConfigurationError: it is negative, longer than `LONGEST`, or unreadable; *field* names it in the message.
     """
     number: object = _parse(value) if isinstance(value, str) else value
-    in_seconds = getattr(number, "total_seconds", None)  # a timedelta's, whose import a cold start would pay for
+    # A timedelta's; a cold start would pay for importing it.
+    in_seconds = getattr(number, "total_seconds", None)
     if in_seconds is not None:
         number = in_seconds()
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
