@@ -14,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staleproof.errors import MalformedEventError
+from staleproof.events import Invalidation
 from staleproof_pipeline.dead_letter import MAX_BODY, DeadLetter, assemble, bodies
 from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
+from staleproof_pipeline.deferral_queue import DeferralQueue
 from staleproof_pipeline.errors import DeliveryError
+from staleproof_pipeline.followups import Deferred
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead"
 
@@ -147,6 +150,21 @@ def test_a_refused_message_is_its_own_letters_error(sqs: Any) -> None:
     assert first is None
     assert isinstance(second, DeliveryError)
     assert "InternalError again" in str(second)
+
+
+def test_a_message_that_the_answer_leaves_out_is_not_stored(sqs: Any) -> None:
+    """Only what the queue says it has is taken for stored: of letters, and of what is put off."""
+    answering(sqs, sent(1), sent(1))
+    put_off = [
+        Deferred(Invalidation(id=each, origin="eu-west-1", namespace="n", tags=("a",)), 1) for each in "ab"
+    ]
+
+    for stored in (
+        DeadLetterQueue(lambda: sqs, URL).store([letter(1), letter(2)]),
+        DeferralQueue(lambda: sqs, URL).defer(put_off),
+    ):
+        assert stored[0] is None
+        assert "leaves it out" in str(stored[1])
 
 
 def test_a_queue_that_is_away_is_told_with_its_setting(sqs: Any) -> None:

@@ -61,11 +61,20 @@ class DeadLetterQueue:
                 f"dead-letter queue: {error}; check STALEPROOF_DEAD_LETTER_QUEUE_URL and sqs:SendMessage"
             )
             return [(at, failure) for at, _, _ in request]
-        refused = [(request[int(each["Id"])][0], each) for each in answer.get("Failed", [])]
         return [
-            (at, DeliveryError(f"dead-letter queue: {each['Code']} {each.get('Message', '')}"))
-            for at, each in refused
+            (request[place][0], DeliveryError(f"dead-letter queue: {told}"))
+            for place, told in not_taken(answer, len(request))
         ]
+
+
+def not_taken(answer: Any, count: int) -> Iterator[tuple[int, str]]:
+    """Yield the places of those of *count* messages that a queue's *answer* does not call stored, and what it says."""
+    taken = {each["Id"] for each in answer.get("Successful", [])}
+    refused = {each["Id"]: each for each in answer.get("Failed", [])}
+    for place in range(count):
+        if str(place) not in taken:
+            said = refused.get(str(place), {})
+            yield place, f"{said.get('Code', 'the answer leaves it out')} {said.get('Message', '')}".rstrip()
 
 
 def _requests(messages: Sequence[Message]) -> Iterator[list[Message]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from staleproof.events.invalidation import encode
-from staleproof_pipeline.dead_letter_queue import MAX_MESSAGES, MAX_REQUEST
+from staleproof_pipeline.dead_letter_queue import MAX_MESSAGES, MAX_REQUEST, not_taken
 from staleproof_pipeline.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -61,11 +61,8 @@ class DeferralQueue:
             )
             return [(at, failure) for at, _, _ in request]
         return [
-            (
-                request[int(each["Id"])][0],
-                DeliveryError(f"deferral queue: {each['Code']} {each.get('Message', '')}"),
-            )
-            for each in answer.get("Failed", [])
+            (request[place][0], DeliveryError(f"deferral queue: {told}"))
+            for place, told in not_taken(answer, len(request))
         ]
 
 
