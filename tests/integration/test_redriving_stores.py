@@ -18,10 +18,13 @@ from local.conditions import wait_until
 from local.kafka_broker import KafkaBroker
 from local.supervisor import Supervisor
 from staleproof.cli.program import Program
+from staleproof.clock import SYSTEM_CLOCK
 from staleproof.errors import ConfigurationError
 from staleproof.providers.redis import RedisProvider
 from staleproof_pipeline import bootstrap, dead_letter_stream
 from staleproof_pipeline.cli.redrive import command
+from staleproof_pipeline.consuming import opening
+from staleproof_pipeline.consuming.deferral_feed import DeferralFeed
 from staleproof_pipeline.dead_letter import assemble, bodies
 from staleproof_pipeline.dead_letter_stream import FIELD, DeadLetterStream
 from staleproof_pipeline.errors import DeliveryError
@@ -156,10 +159,6 @@ def test_a_worker_applies_what_was_put_off(settings: Settings, server: Redis) ->
     assert pipeline.invalidator.apply([record(1)], SOURCE).failure() is None
     assert (tags(settings), server.zcard(settings.deferral_set)) == (["flight:f1"], 1)
 
-    from staleproof.clock import SYSTEM_CLOCK  # noqa: PLC0415
-    from staleproof_pipeline.consuming import opening  # noqa: PLC0415
-    from staleproof_pipeline.consuming.deferral_feed import DeferralFeed  # noqa: PLC0415
-
     until = time.monotonic() + 20
     while server.zcard(settings.deferral_set) and time.monotonic() < until:
         feed = opening.stream_feed(
@@ -168,6 +167,22 @@ def test_a_worker_applies_what_was_put_off(settings: Settings, server: Redis) ->
         late = DeferralFeed(bootstrap.deferral_set(settings))  # as by a worker that was started anew
         Worker(bootstrap.pipeline(settings), feed, late=late).run(until_idle=True)
     assert (tags(settings), server.zcard(settings.deferral_set)) == (["flight:f1", "flight:f1"], 0)
+
+
+def test_what_somebody_else_put_among_what_was_put_off_kills_no_worker(
+    settings: Settings, server: Redis
+) -> None:
+    """It goes to the dead letter, once, and what is due beside it is applied."""
+    members = [b"\xff\xfe", b"", b"{}", b"[" * 5_000, b'{"id": "\\ud800"}']
+    server.zadd(settings.deferral_set, dict.fromkeys(members, 1))
+    late = DeferralFeed(bootstrap.deferral_set(settings))
+    feed = opening.stream_feed(
+        settings.model_copy(update={"stream": f"{settings.namespace}-s"}), SYSTEM_CLOCK
+    )
+    Worker(bootstrap.pipeline(settings), feed, late=late).run(until_idle=True)
+
+    assert server.zcard(settings.deferral_set) == 0
+    assert len(kept(server, settings)) == len(members)
 
 
 def test_a_redriving_that_is_killed_loses_nothing(settings: Settings, server: Redis) -> None:

@@ -41,12 +41,12 @@ class DeferralFeed:
         self._write()
         found = self._held.due(COUNT)
         self._taken = len(found)
-        return Taken([each.decode() for each in found])
+        return Taken([_readable(each) for each in found])
 
     def settle(self, records: Sequence[Any], outcomes: Sequence[RecordOutcome]) -> None:
         """See `Feed.settle`; what cannot be removed now is with the next `take`."""
         self._done += [
-            record.encode()
+            record if isinstance(record, bytes) else record.encode()
             for record, each in zip(records, outcomes, strict=True)
             if each.outcome is not Outcome.FAILED
         ]
@@ -74,3 +74,11 @@ class DeferralFeed:
     def _try_to_write(self) -> None:
         with suppress(CacheError):  # it is applied once more, which is harmless
             self._write()
+
+
+def _readable(member: bytes) -> str | bytes:
+    """Return *member* as a text; what is none is poison, and stays as it is."""
+    try:
+        return member.decode()
+    except UnicodeDecodeError:
+        return member
