@@ -20,13 +20,13 @@ from staleproof.events import Change, Invalidate
 from staleproof.events.invalidation import Invalidation
 from staleproof.publishers import EventBridgePublisher, OutboxPublisher
 from staleproof_pipeline import bootstrap
+from staleproof_pipeline.cli import worker
 from staleproof_pipeline.dead_letter import DeadLetter
 from staleproof_pipeline.dead_letter_queue import DeadLetterQueue
 from staleproof_pipeline.replication.eventbridge_link import EventBridgeLink
 from staleproof_pipeline.rule_texts import ObjectText as RulesObject
 from staleproof_pipeline.rule_texts import ParameterText
 from staleproof_pipeline.settings import Settings as PipelineSettings
-from staleproof_pipeline.worker import command as worker
 from tests.architecture.tree import RINGS, Module, modules
 from tests.contract.publisher_stand import Bus, Table
 from tests.unit.aws_shapes import Recording, operations, services

@@ -116,7 +116,7 @@ class Crowd:
 
     Attributes:
         callers: threads or tasks.
-        values: how many of them got each value.
+        got: what each of them got; a list, since threads may append to one at once.
         errors: what was raised to them.
     """
 
@@ -124,7 +124,7 @@ class Crowd:
         self.told = told
         self.meeting = meeting
         self.callers: set[Any] = set()
-        self.values: Counter[int] = Counter()
+        self.got: list[int] = []
         self.errors: list[str] = []
 
     def load(self) -> int:
@@ -148,7 +148,7 @@ class Crowd:
         """Tell what the callers got."""
         statistics = cache.statistics
         figures = {"loads": statistics.loads, "unstored": dict(statistics.unstored)}
-        values = {str(value): times for value, times in self.values.items()}
+        values = {str(value): times for value, times in Counter(self.got).items()}
         self.meeting.tell("results", {"values": values, "errors": self.errors, **figures})
 
 
@@ -162,7 +162,7 @@ def blocking(told: Told, meeting: Meeting) -> None:
     def call() -> None:
         off.wait()
         try:
-            crowd.values[cache.get_or_load("cold", crowd.load, tags=["t"])] += 1
+            crowd.got.append(cache.get_or_load("cold", crowd.load, tags=["t"]))
         except Exception as error:  # noqa: BLE001 - the test judges
             crowd.errors.append(repr(error))
 
@@ -189,7 +189,7 @@ async def awaiting(told: Told, meeting: Meeting) -> None:
     async def call() -> None:
         await off.wait()
         try:
-            crowd.values[await cache.get_or_load("cold", load, tags=["t"])] += 1
+            crowd.got.append(await cache.get_or_load("cold", load, tags=["t"]))
         except Exception as error:  # noqa: BLE001 - the test judges
             crowd.errors.append(repr(error))
 
