@@ -17,12 +17,14 @@ from staleproof.providers.redis.connections import Connections
 from staleproof.providers.redis.exchange import commands
 from staleproof.providers.redis.parcels import Waves
 from staleproof.testing import Blocking, FollowerContract, ProviderContract
-from tests.contract.cluster_world import Persistent, promote, reshape
+from tests.contract.cluster_world import Mover, Persistent, promote, reshape
 from tests.integration.debian_redis import BINARY, Certificates, DebianRedis
 from tests.integration.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from staleproof.ports import Provider
 
 pytestmark = pytest.mark.redis
 
@@ -116,6 +118,7 @@ class WhileNodesChangePlaces:
     """The name that clients know is pointed at each new primary; every call is repeated while it is unavailable."""
 
     finest = 0.6
+    mover: Mover
 
     @pytest.fixture
     def elapse(self) -> Callable[[float], None]:
@@ -129,9 +132,14 @@ class WhileNodesChangePlaces:
 
     @pytest.fixture(autouse=True)
     def moving(self, pair: ValkeyPair, name: Proxy, provider: Any) -> Iterator[None]:
-        mover = promote(pair, name)
+        self.mover = promote(pair, name)
         yield
-        mover.stop()
+        self.mover.stop()
+
+    def test_a_scan_finds_every_key_of_its_namespace(self, provider: Provider) -> None:
+        """A cursor is its server's: what changes places in mid-scan is scanned anew; here nobody moves meanwhile."""
+        self.mover.stop()
+        ProviderContract.test_a_scan_finds_every_key_of_its_namespace(self, provider)  # type: ignore[arg-type]
 
     @pytest.fixture
     def evict(self, name: Proxy) -> Iterator[Callable[[bytes], None]]:

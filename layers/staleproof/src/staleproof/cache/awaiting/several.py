@@ -152,6 +152,7 @@ class Several(Lasting):
 
         It steps through the server with `SCAN`, a bounded number of keys at a time, and takes no snapshot: what is
         stored or removed meanwhile may come or not. Entries may be outdated. Keys above 512 bytes are not found.
+        A scan is one server's: after a failover in its course, keys may have been left out; begin anew.
         """
         seen: set[str] = set()
         cursor = ""
