@@ -12,22 +12,22 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from local.conditions import wait_until
-from local.loopback import HOST, exchange, free_port
-from local.supervisor import Supervisor, SupervisorError
+from local.loopback import HOST, exchange
+from local.server import LocalServer
 from requirements import environments
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from local.supervisor import Supervisor
+
 NAME = "emulator"
 ACCOUNT = "000000000000"
 HEALTH = b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-TRIES = 3
 CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}  # the emulator checks none
 
 
-class Emulator:
+class Emulator(LocalServer):
     """The emulator's process.
 
     Args:
@@ -36,9 +36,8 @@ class Emulator:
     """
 
     def __init__(self, supervisor: Supervisor, cache_port: int = 0) -> None:
-        self._supervisor = supervisor
+        super().__init__(supervisor, NAME)
         self._cache_port = cache_port
-        self.port = 0
 
     @property
     def endpoint(self) -> str:
@@ -46,23 +45,9 @@ class Emulator:
         return f"http://{HOST}:{self.port}"
 
     def start(self, timeout: float = 30.0) -> None:
-        """Start it, on the port it had before if it had one, and wait until it is healthy.
-
-        Raises:
-            SupervisorError: it ended instead; the text carries the end of its log.
-            TimeoutError: it was not healthy in time.
-        """
-        environment = environments.ENVIRONMENTS[NAME]
-        environments.ensure(environment)
-        tries = 1 if self.port else TRIES
-        for attempt in range(1, tries + 1):
-            try:
-                self._start_on(self.port or free_port(), environment.python, timeout)
-            except SupervisorError:
-                if attempt == tries:
-                    raise
-            else:
-                return
+        """See `LocalServer.start`; its environment is made if it is not there."""
+        environments.ensure(environments.ENVIRONMENTS[NAME])
+        super().start(timeout)
 
     def stop(self) -> None:
         """End it; the tables, queues and buses go with it."""
@@ -76,22 +61,14 @@ class Emulator:
     def _folder(self) -> Path:
         return self._supervisor.directory / NAME
 
-    def _start_on(self, port: int, python: Path, timeout: float) -> None:
-        pid = self._supervisor.spawn(NAME, [str(python), "-m", "ministack"], self._environ(port))
+    def _spawn(self, port: int) -> int:
+        python = environments.ENVIRONMENTS[NAME].python
+        return self._supervisor.spawn(NAME, [str(python), "-m", "ministack"], self._environ(port))
+
+    def _answers(self, port: int, pid: int) -> bool:
         mark = self._folder / f"ministack-{port}.pid"  # made once it has the port, so the answer is its own
-
-        def healthy() -> bool:
-            if not self._supervisor.running(NAME):
-                raise SupervisorError(f"{NAME} ended: {self._supervisor.tail(NAME)}")
-            ours = mark.exists() and mark.read_text() == str(pid)
-            return ours and b" 200" in exchange(port, HEALTH).split(b"\r\n", 1)[0]
-
-        try:
-            wait_until(healthy, f"{NAME} is healthy on port {port}", timeout=timeout)
-        except (SupervisorError, TimeoutError):
-            self._supervisor.kill(NAME)
-            raise
-        self.port = port
+        ours = mark.exists() and mark.read_text() == str(pid)
+        return ours and b" 200" in exchange(port, HEALTH).split(b"\r\n", 1)[0]
 
     def _environ(self, port: int) -> dict[str, str]:
         folder = self._folder

@@ -7,14 +7,14 @@ import shutil
 import socket
 from typing import TYPE_CHECKING
 
-from local.conditions import wait_until
-from local.loopback import HOST, exchange, free_port
-from local.supervisor import Supervisor, SupervisorError
+from local.loopback import HOST, exchange
+from local.server import LocalServer
+from local.supervisor import SupervisorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TRIES = 3
+    from local.supervisor import Supervisor
 
 
 def program() -> str:
@@ -29,7 +29,7 @@ def program() -> str:
     return found
 
 
-class Memcached:
+class Memcached(LocalServer):
     """One node. It keeps its port over `kill` and `start`, so that clients find it again.
 
     Args:
@@ -39,10 +39,8 @@ class Memcached:
     """
 
     def __init__(self, supervisor: Supervisor, name: str, *, options: Sequence[str] = ()) -> None:
-        self._supervisor = supervisor
-        self.name = name
+        super().__init__(supervisor, name)
         self._options = options
-        self.port = 0
 
     @property
     def host_and_port(self) -> str:
@@ -54,55 +52,17 @@ class Memcached:
         """The same as a cache URL."""
         return f"memcached://{self.host_and_port}/"
 
-    def start(self, timeout: float = 10.0) -> None:
-        """Start the node, on the port it had before if it had one, and wait until it answers.
-
-        Raises:
-            SupervisorError: it is not installed, or ended at once; the text carries the end of its log.
-            TimeoutError: it did not answer in time.
-        """
-        tries = 1 if self.port else TRIES
-        for attempt in range(1, tries + 1):
-            try:
-                self._start_on(self.port or free_port(), timeout)
-            except SupervisorError:
-                if attempt == tries:
-                    raise
-            else:
-                return
-
-    def stop(self) -> None:
-        """End the node."""
-        self._supervisor.stop(self.name)
-
-    def kill(self) -> None:
-        """End the node without warning, as a crash does."""
-        self._supervisor.kill(self.name)
-
-    def signal(self, number: int) -> None:
-        """Send the node a signal, SIGSTOP for one that hangs."""
-        self._supervisor.signal(self.name, number)
-
-    def _start_on(self, port: int, timeout: float) -> None:
+    def _spawn(self, port: int) -> int:
         user = ["-u", "root"] if os.getuid() == 0 else []
         command = [program(), "-l", HOST, "-p", str(port), "-U", "0", "-t", "2", "-m", "64"]
-        pid = self._supervisor.spawn(self.name, [*command, *user, *self._options])
-        tls = "-Z" in self._options
+        return self._supervisor.spawn(self.name, [*command, *user, *self._options])
 
-        def ready() -> bool:
-            if not self._supervisor.running(self.name):
-                raise SupervisorError(f"{self.name} ended: {self._supervisor.tail(self.name)}")
-            if tls:  # it cannot be asked in the clear who it is; that it listens must do
-                return listens(port)
-            # A server that cannot get its port leaves it to another one, which answers: ask who it is.
-            return f"STAT pid {pid}\r\n".encode() in exchange(port, b"stats\r\n", 1 << 16)
-
-        try:
-            wait_until(ready, f"{self.name} answers on port {port}", timeout=timeout)
-        except (SupervisorError, TimeoutError):
-            self._supervisor.kill(self.name)
-            raise
-        self.port = port
+    def _answers(self, port: int, pid: int) -> bool:
+        if (
+            "-Z" in self._options
+        ):  # over TLS it cannot be asked in the clear who it is; that it listens must do
+            return listens(port)
+        return f"STAT pid {pid}\r\n".encode() in exchange(port, b"stats\r\n", 1 << 16)
 
 
 def listens(port: int) -> bool:
