@@ -1,11 +1,14 @@
-"""The option `--kafka-schemas` of commands that read events from files."""
+"""What commands are told of Kafka: `--kafka-schemas` for events from files, `--kafka-config` for its client."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from staleproof.errors import ConfigurationError
 from staleproof_pipeline import kafka_reading
 from staleproof_pipeline.sources.kafka import PLAIN, Reading
 
@@ -24,3 +27,20 @@ def reading_of(path: Path | None) -> Reading:
         ConfigurationError: a schema there is wrong.
     """
     return PLAIN if path is None else Reading(kafka_reading.of_path(path))
+
+
+def client_options(path: Path | None) -> dict[str, Any]:
+    """Return the options of Kafka's client in the JSON file at *path*, which `--kafka-config` names.
+
+    Raises:
+        ConfigurationError: it holds no JSON object.
+    """
+    if path is None:
+        return {}
+    try:
+        options = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigurationError(f"--kafka-config {path}: {error}; write a JSON object") from error
+    if not isinstance(options, dict):
+        raise ConfigurationError(f"--kafka-config {path}: it holds no JSON object")
+    return options

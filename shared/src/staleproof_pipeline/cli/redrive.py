@@ -15,6 +15,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 
 from staleproof.config.secret import masked_url
 from staleproof.errors import CacheError, ConfigurationError
+from staleproof_pipeline.cli.kafka_option import client_options
 from staleproof_pipeline.cli.printing import table
 from staleproof_pipeline.redriving import opening
 from staleproof_pipeline.redriving.letter_filter import NAMES
@@ -97,7 +98,7 @@ def command(
 ) -> None:
     """Apply dead letters, and batches and events that AWS gave up delivering, once their cause is gone."""
     settings = Settings.from_env()
-    options = _options(kafka_config)
+    options = client_options(kafka_config)
     wanted = opening.Wanted(address, dry=dry_run, kafka_options=options, **chosen)
     redriver = opening.redriver(
         settings,
@@ -112,18 +113,6 @@ def command(
     if isinstance(stopped, ConfigurationError):
         raise stopped
     context.exit(LEFT if stopped or any(each.fate in TOLD for each in steps) else DONE)
-
-
-def _options(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        options = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigurationError(f"--kafka-config {path}: {error}; write a JSON object") from error
-    if not isinstance(options, dict):
-        raise ConfigurationError(f"--kafka-config {path}: it holds no JSON object")
-    return options
 
 
 def _followed(run: Iterator[Step], steps: list[Step]) -> CacheError | None:

@@ -13,6 +13,7 @@ import click
 from staleproof.clock import SYSTEM_CLOCK
 from staleproof.errors import ConfigurationError
 from staleproof_pipeline import bootstrap
+from staleproof_pipeline.cli.kafka_option import client_options
 from staleproof_pipeline.consuming.deferral_feed import DeferralFeed
 from staleproof_pipeline.observability import Observability
 from staleproof_pipeline.settings import Settings
@@ -175,7 +176,7 @@ def _feed(pipeline: Pipeline, choice: Choice, pause: Callable[[float], object]) 
     settings = pipeline.settings
     common: dict[str, Any] = {"count": choice.batch, "latest": choice.latest}
     if choice.source == "kafka":
-        options = _options(choice.kafka_config)
+        options = client_options(choice.kafka_config)
         named: dict[str, Any] = {"servers": choice.servers, "topics": choice.topics, "options": options}
         return opening.kafka_feed(settings, SYSTEM_CLOCK, reading=pipeline.reading, **named, **common)
     if choice.source == "dynamodb-streams":
@@ -194,18 +195,6 @@ def _feed(pipeline: Pipeline, choice: Choice, pause: Callable[[float], object]) 
     return opening.stream_feed(
         settings, SYSTEM_CLOCK, consumer=choice.consumer, deliveries=choice.deliveries, **common
     )
-
-
-def _options(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        options = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigurationError(f"--kafka-config {path}: {error}; write a JSON object") from error
-    if not isinstance(options, dict):
-        raise ConfigurationError(f"--kafka-config {path}: it holds no JSON object")
-    return options
 
 
 def _latest_stream(settings: Settings, table: str) -> str:

@@ -127,10 +127,7 @@ class KafkaFeed:
         if self._consumer is None:
             return
         try:
-            with translated():
-                self._commit()
-        except (ProviderUnavailableError, ProviderRejectedError):
-            pass  # whoever comes next does it again
+            self._commit_if_it_may()
         finally:
             consumer, self._consumer = self._consumer, None
             with suppress(Exception):  # the group notices by itself that a member is gone
@@ -175,11 +172,7 @@ class KafkaFeed:
 
     def revoked(self, partitions: Iterable[Any]) -> None:
         """Partitions go: commit what is owed for them, while we may."""
-        try:
-            with translated():
-                self._commit()
-        except (ProviderUnavailableError, ProviderRejectedError):
-            pass
+        self._commit_if_it_may()
         self.lost(partitions)
 
     def lost(self, partitions: Iterable[Any]) -> None:
@@ -194,6 +187,11 @@ class KafkaFeed:
             self._consumer = self._make()
             self._consumer.subscribe(topics=self._topics, listener=_listener(self))
         return self._consumer
+
+    def _commit_if_it_may(self) -> None:
+        """Commit what is owed on the way out; what cannot be, whoever comes next applies again."""
+        with suppress(ProviderUnavailableError, ProviderRejectedError), translated():
+            self._commit()
 
     def _commit(self) -> None:
         from kafka.errors import CommitFailedError, RebalanceInProgressError  # noqa: PLC0415

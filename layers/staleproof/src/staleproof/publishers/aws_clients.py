@@ -11,6 +11,7 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from staleproof.aws.clients import default_region
 from staleproof.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _limits() -> dict[str, Any]:
 
 
 def _where(service: str, region: str | None, endpoint_url: str | None) -> dict[str, Any]:
-    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+    region = region or default_region()
     if endpoint_url is not None:
         return {"region_name": region, "endpoint_url": endpoint_url}
     local = localstack(service)
